@@ -1,0 +1,11 @@
+//! Remembers: the one append-only, totally ordered log, as a port with its contract and its adapters.
+//!
+//! This crate knows streams, positions and bytes, never a key. The port is [`EventLog`]; whoever writes an adapter is done
+//! when [`conformance`] passes on it.
+
+mod port;
+
+pub use port::{
+    AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded, SealStore,
+    StreamId, StreamIdError, StreamWrite, Unit,
+};
