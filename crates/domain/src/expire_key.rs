@@ -1,0 +1,64 @@
+//! `ExpireKey`: records that a key's time was up; final from here on.
+
+use crate::event::KeyExpired;
+use crate::ids::{KeyId, TenantId, Timestamp};
+use crate::key::{Key, Standing};
+use crate::refusal::Refusal;
+
+/// Records an expiry. Verifiers judge a key's time by themselves; this makes it part of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpireKey {
+    /// Where the key belongs.
+    pub tenant: TenantId,
+    /// Which key.
+    pub key_id: KeyId,
+}
+
+impl ExpireKey {
+    /// Decides on the key as it is at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotYetExpired`] while its time is not up or when it has none; [`Refusal::AlreadyExpired`],
+    /// [`Refusal::AlreadyRevoked`], [`Refusal::AlreadyRecalled`], [`Refusal::KeyQuarantined`].
+    pub fn decide(&self, key: &Key, now: Timestamp) -> Result<KeyExpired, Refusal> {
+        match key.standing {
+            Standing::Revoked => Err(Refusal::AlreadyRevoked),
+            Standing::Recalled => Err(Refusal::AlreadyRecalled),
+            Standing::Expired => Err(Refusal::AlreadyExpired),
+            Standing::Quarantined => Err(Refusal::KeyQuarantined),
+            Standing::Active | Standing::Suspended => match key.expires_at {
+                Some(expires_at) if expires_at <= now => Ok(KeyExpired { expires_at }),
+                _ => Err(Refusal::NotYetExpired),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{EXPIRES_AT, NOW, expired, given_key, issued, issued_for_ever, revoked};
+    use crate::reason::RevokeReason;
+
+    #[test]
+    fn a_key_expires_when_its_time_is_up_and_not_before() {
+        given_key([issued()]).at(EXPIRES_AT).when_expired().then(expired());
+        let just_before = Timestamp::from_millis(EXPIRES_AT.as_millis() - 1);
+        given_key([issued()]).at(just_before).when_expired().refuses(Refusal::NotYetExpired);
+    }
+
+    #[test]
+    fn a_key_without_expiry_never_expires() {
+        given_key([issued_for_ever()]).at(Timestamp::MAX).when_expired().refuses(Refusal::NotYetExpired);
+    }
+
+    #[test]
+    fn a_key_that_has_ended_does_not_expire() {
+        given_key([issued(), expired()]).at(EXPIRES_AT).when_expired().refuses(Refusal::AlreadyExpired);
+        given_key([issued(), revoked(RevokeReason::Other)])
+            .at(EXPIRES_AT)
+            .when_expired()
+            .refuses(Refusal::AlreadyRevoked);
+        assert!(NOW < EXPIRES_AT);
+    }
+}

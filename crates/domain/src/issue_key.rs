@@ -1,0 +1,133 @@
+//! `IssueKey`: a key exists from here on; who asked sees its secret once.
+
+use crate::attributes::{Labels, Networks, Owner, Personal};
+use crate::event::KeyIssued;
+use crate::ids::{KeyId, TenantId, Timestamp};
+use crate::key::Key;
+use crate::key_format::Environment;
+use crate::operator;
+use crate::refusal::Refusal;
+use crate::scope::ScopeSet;
+use crate::secret::SecretDigest;
+use crate::tenant::Tenant;
+
+/// Issues a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueKey {
+    /// Where it will belong.
+    pub tenant: TenantId,
+    /// Live or test.
+    pub environment: Environment,
+    /// What people call it.
+    pub name: Option<Personal>,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// Its labels.
+    pub labels: Labels,
+    /// Where it may be used from.
+    pub networks: Networks,
+    /// When its time is up.
+    pub expires_at: Option<Timestamp>,
+    /// The key that issues it; none for the first operator.
+    pub issuer: Option<Issuer>,
+}
+
+/// Who issues a key, as far as the decision needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    /// The issuing key.
+    pub key_id: KeyId,
+    /// What that key may do.
+    pub scopes: ScopeSet,
+}
+
+impl IssueKey {
+    /// Decides on the tenant and on the stream that the key's derived id names. `digest` is of the secret just drawn.
+    ///
+    /// # Errors
+    /// [`Refusal::TenantClosed`], [`Refusal::KeyAlreadyIssued`], [`Refusal::ExpiryInPast`]; in the operators' tenant
+    /// [`Refusal::ScopeNotHeld`].
+    pub fn decide(
+        &self,
+        tenant: &Tenant,
+        key: Option<&Key>,
+        digest: SecretDigest,
+        now: Timestamp,
+    ) -> Result<KeyIssued, Refusal> {
+        if tenant.closed {
+            return Err(Refusal::TenantClosed);
+        }
+        if key.is_some() {
+            return Err(Refusal::KeyAlreadyIssued);
+        }
+        if let Some(expires_at) = self.expires_at.filter(|at| *at <= now) {
+            return Err(Refusal::ExpiryInPast { expires_at });
+        }
+        if let (true, Some(issuer)) = (self.tenant.is_operators(), &self.issuer)
+            && let Some(scope) = operator::first_not_held(&issuer.scopes, &self.scopes)
+        {
+            return Err(Refusal::ScopeNotHeld { scope: scope.clone() });
+        }
+        Ok(KeyIssued {
+            prefix: tenant.prefix.clone(),
+            environment: self.environment,
+            digest,
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            scopes: self.scopes.clone(),
+            labels: self.labels.clone(),
+            networks: self.networks.clone(),
+            expires_at: self.expires_at,
+            issuer: self.issuer.as_ref().map(|issuer| issuer.key_id),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{NOW, given_key, issue, issued};
+
+    #[test]
+    fn a_key_is_issued_with_what_was_asked() {
+        given_key([]).when_issued(&issue()).then(issued());
+    }
+
+    #[test]
+    fn a_taken_key_id_is_refused() {
+        given_key([issued()]).when_issued(&issue()).refuses(Refusal::KeyAlreadyIssued);
+    }
+
+    #[test]
+    fn an_expiry_in_the_past_is_refused() {
+        for (expires_at, fine) in
+            [(NOW, false), (Timestamp::from_millis(1), false), (NOW.plus_millis(1), true)]
+        {
+            let command = IssueKey { expires_at: Some(expires_at), ..issue() };
+            let outcome = given_key([]).when_issued(&command);
+            assert_eq!(outcome.is_event(), fine, "{expires_at}");
+        }
+    }
+
+    #[test]
+    fn a_closed_tenant_issues_nothing() {
+        given_key([]).in_a_closed_tenant().when_issued(&issue()).refuses(Refusal::TenantClosed);
+    }
+
+    #[test]
+    fn an_operator_grants_only_scopes_that_it_holds() {
+        let with = |held: &[&str], wanted: &[&str]| {
+            let issuer = Issuer { key_id: KeyId::from_u128(9), scopes: ScopeSet::parse(held).unwrap() };
+            let scopes = ScopeSet::parse(wanted).unwrap();
+            let command = IssueKey { tenant: TenantId::operators(), scopes, issuer: Some(issuer), ..issue() };
+            given_key([]).when_issued(&command)
+        };
+        assert!(with(&["tenants:admin", "keys:read"], &["acme/keys:read"]).is_event());
+        with(&["tenants:admin"], &["verify"])
+            .refuses(Refusal::ScopeNotHeld { scope: "verify".parse().unwrap() });
+        with(&["acme/verify"], &["verify"])
+            .refuses(Refusal::ScopeNotHeld { scope: "verify".parse().unwrap() });
+    }
+}
