@@ -39,12 +39,13 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// Writes one unit, or says why not; see the contract above.
     ///
     /// # Errors
-    /// [`AppendError::DidNotHappen`] when nothing was or will be written; [`AppendError::MayHaveHappened`] when that is not
-    /// known: the unit may be there already, or appear seconds later.
+    /// [`AppendError::DidNotHappen`] when this call has not written and will not write anything (an earlier sending of the
+    /// same unit that ended in doubt stays in doubt); [`AppendError::MayHaveHappened`] when that is not known: the unit may
+    /// be there already, or appear seconds later.
     async fn append(&self, unit: Unit) -> Result<Outcome, AppendError>;
 
-    /// Every event of one stream after a position, oldest first; empty if there is none. Reads what any `append` on any
-    /// handle had acknowledged before the call.
+    /// Every event of one stream after a position of the log, oldest first; empty if there is none, also beyond the head.
+    /// Reads what any `append` on any handle had acknowledged before the call.
     ///
     /// # Errors
     /// [`ReadError`] when the log cannot be read now, or is damaged.
@@ -102,7 +103,7 @@ pub trait SealStore: Send + Sync + fmt::Debug {
 /// What is written together or not at all: one stream's events, or two streams'.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    /// One or two writes, never two to the same stream.
+    /// One or two writes, never two to the same stream, [`Unit::MAX_EVENTS`] events at most.
     pub writes: Vec<StreamWrite>,
     /// Which queue it waits in.
     pub queue: Queue,
@@ -111,6 +112,36 @@ pub struct Unit {
 impl Unit {
     /// The most streams one unit may touch: a rotation changes two keys, nothing changes more.
     pub const MAX_STREAMS: usize = 2;
+
+    /// The most events of one unit: a command makes one or two, and every adapter can write this many at once.
+    pub const MAX_EVENTS: usize = 64;
+
+    /// Whether it keeps to the bounds written on its fields; every adapter asks before it writes.
+    ///
+    /// # Errors
+    /// [`AppendError::DidNotHappen`] with the bound that it breaks.
+    pub fn check(&self) -> Result<(), AppendError> {
+        let streams = self.writes.len();
+        let broken = if streams == 0 || streams > Self::MAX_STREAMS {
+            format!("a unit writes to 1 or {} streams, not {streams}", Self::MAX_STREAMS)
+        } else if self.writes.iter().any(|write| write.events.is_empty()) {
+            "a unit has at least one event for each of its streams".into()
+        } else if streams == 2 && self.writes[0].stream == self.writes[1].stream {
+            format!("a unit writes to stream {} twice", self.writes[0].stream)
+        } else if self.event_count() > Self::MAX_EVENTS {
+            format!("a unit has at most {} events, not {}", Self::MAX_EVENTS, self.event_count())
+        } else if let Some(event) = self.events().find(|event| event.payload.len() > NewEvent::MAX_PAYLOAD) {
+            format!("an event has at most {} bytes, not {}", NewEvent::MAX_PAYLOAD, event.payload.len())
+        } else {
+            return Ok(());
+        };
+        Err(AppendError::DidNotHappen { reason: broken })
+    }
+
+    /// Its events in the order of their positions.
+    pub fn events(&self) -> impl Iterator<Item = &NewEvent> {
+        self.writes.iter().flat_map(|write| &write.events)
+    }
 
     /// A unit of one event in one stream.
     #[must_use]
