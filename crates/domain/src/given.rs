@@ -238,10 +238,7 @@ mod exhaustive {
                     "{sequence}: {step:?} undid a revocation"
                 );
                 assert!(!(ended && is == Some(Standing::Active)), "{sequence}: {step:?} revived a key");
-                assert!(
-                    was.is_some() || matches!(is, None | Some(Standing::Active)),
-                    "{sequence}: {step:?}"
-                );
+                assert!(was.is_some() || matches!(is, None | Some(Standing::Active)), "{sequence}: {step:?}");
             }
         }
     }

@@ -1,8 +1,11 @@
 //! `IssueKey`: a key exists from here on; who asked sees its secret once.
 
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
 use crate::attributes::{Labels, Networks, Owner, Personal};
 use crate::event::KeyIssued;
-use crate::ids::{KeyId, TenantId, Timestamp};
+use crate::ids::{CommandId, KeyId, TenantId, Timestamp};
 use crate::key::Key;
 use crate::key_format::Environment;
 use crate::operator;
@@ -44,6 +47,25 @@ pub struct Issuer {
 }
 
 impl IssueKey {
+    /// The id of the key that this command id makes in this tenant: derived, not drawn, so that a repeat meets the stream of
+    /// the first attempt. Where the command id is a ULID its time is kept, so that keys sort by age.
+    #[must_use]
+    pub fn key_id(tenant: &TenantId, command_id: &CommandId) -> KeyId {
+        let mut hash = Sha256::new();
+        hash.update(b"rescind key id\0");
+        hash.update(tenant.as_str());
+        hash.update(b"\0");
+        hash.update(command_id.as_str());
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hash.finalize()[..16]);
+        let hashed = u128::from_be_bytes(bits);
+        let random = (1 << Ulid::RAND_BITS) - 1;
+        match Ulid::from_string(command_id.as_str()) {
+            Ok(ulid) => KeyId::from_u128((ulid.0 & !random) | (hashed & random)),
+            Err(_) => KeyId::from_u128(hashed),
+        }
+    }
+
     /// Decides on the tenant and on the stream that the key's derived id names. `digest` is of the secret just drawn.
     ///
     /// # Errors
@@ -93,6 +115,19 @@ mod tests {
     #[test]
     fn a_key_is_issued_with_what_was_asked() {
         given_key([]).when_issued(&issue()).then(issued());
+    }
+
+    #[test]
+    fn a_key_id_follows_from_tenant_and_command_id() {
+        let derive =
+            |tenant: &str, id: &str| IssueKey::key_id(&tenant.parse().unwrap(), &id.parse().unwrap());
+        let ulid = "01JDA7W5W6M4Q0T3S8V2N9X1YZ";
+        assert_eq!(derive("acme", ulid), derive("acme", ulid));
+        assert_ne!(derive("acme", ulid), derive("other", ulid));
+        assert_eq!(derive("acme", ulid).to_string()[..10], ulid[..10], "the time is kept");
+        assert_ne!(derive("acme", "spring"), derive("acme", "autumn"));
+        // A vector: a server of another version must meet the same stream.
+        assert_eq!(derive("acme", "spring").to_string(), "6D5PQWFQGZFJP8D0M2HH25QXKA");
     }
 
     #[test]

@@ -1,1 +1,18 @@
-//! Placeholder, replaced within the hour.
+//! Speaks: stored events in protobuf, notices in CloudEvents JSON, and the keyed tags; the only conversions there are.
+
+mod canonical;
+mod decode;
+mod encode;
+mod export;
+mod notice;
+mod proto;
+mod tags;
+mod time;
+
+pub use canonical::{Canonical, Parts};
+pub use decode::{Unreadable, decode};
+pub use encode::{READER_LEVEL, encode};
+pub use export::export;
+pub use notice::{Notice, NoticeData, NoticeKind, notice_of};
+pub use tags::TagSecret;
+pub use time::{TimeError, format_rfc3339, parse_rfc3339};
