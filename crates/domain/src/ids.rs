@@ -268,8 +268,8 @@ impl fmt::Display for Revision {
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The last instant that has an RFC 3339 form: 9999-12-31T23:59:59.999Z.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The last instant that has an RFC 3339 form at every offset: 9999-12-30T22:00:00Z.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// This many milliseconds after the epoch.
     #[must_use]
