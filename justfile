@@ -1,0 +1,48 @@
+# List the recipes
+default:
+    @just --list
+
+# Run every test, as on a fresh clone
+test *args:
+    cargo test --workspace --locked {{ args }}
+
+# Hold the stored bytes, notices and key format to their golden files
+golden:
+    cargo test -p tests --locked --test golden
+
+# Check format and lints, as `.ci/run` does
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# Check dependencies: who links what, licences, sources and known advisories
+deny:
+    cargo deny --locked check --hide-inclusion-graph
+
+# Run all that a merge needs
+ci:
+    bash .ci/run
+
+# Tell the whole story on an embedded log
+demo *args:
+    cargo run --release --locked -- demo {{ args }}
+
+# Serve on loopback, the log in ./rescind-data
+serve *args:
+    cargo run --release --locked -- serve {{ args }}
+
+# Kill -9 under load, 1,000 cycles, nothing acknowledged may be lost
+torture cycles="1000":
+    cargo run --release --locked -p tests --bin torture -- --cycles {{ cycles }}
+
+# Simulate 100,000 seeds of commands, faults and crashes
+sim seeds="100000":
+    cargo run --release --locked -p tests --bin sim -- --seeds {{ seeds }}
+
+# Measure a server with 1,000,000 keys
+bench:
+    cargo run --release --locked -p tests --bin million
