@@ -1,1 +1,23 @@
-//! Placeholder, replaced within the hour.
+//! Answers: the key index and the verdict on a presented key; synchronous, and without allocation on a hit.
+
+mod index;
+mod interner;
+mod judge;
+mod lease;
+mod overlay;
+mod request;
+mod row;
+mod shard;
+mod snapshot;
+mod state;
+mod table;
+mod tenants;
+mod verdict;
+mod writer;
+
+pub use index::{KeyIndex, new_index};
+pub use request::{Answer, AsOf, Holder, Moment, VerifyRequest};
+pub use snapshot::{SnapshotError, SnapshotHeader, read_snapshot};
+pub use state::{KeyState, TenantState};
+pub use verdict::Verdict;
+pub use writer::{Applied, IndexWriter};

@@ -1,0 +1,240 @@
+//! The key index: what is known of every key, read by many at once and written by one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use domain::{Key, KeyId, Position, Standing, TenantId, Timestamp};
+use parking_lot::RwLock;
+
+use crate::interner::{Directory, Values};
+use crate::judge;
+use crate::lease::Lease;
+use crate::overlay::Overlay;
+use crate::request::{Answer, AsOf, Moment, VerifyRequest};
+use crate::row::{ColdRow, HotRow};
+use crate::shard::Shard;
+use crate::state::{KeyState, TenantState};
+use crate::tenants::Tenants;
+use crate::writer::IndexWriter;
+
+/// Shards: so many that a write rarely meets a read, and few enough that an empty index is small.
+const SHARDS: usize = 1 << SHARD_BITS;
+const SHARD_BITS: u32 = 6;
+
+/// What is known of every key: the rows, the overlay of refused keys, and the lease. Any number of readers;
+/// rows are written by the one [`IndexWriter`].
+pub struct KeyIndex {
+    pub(crate) shards: Box<[Aligned<RwLock<Shard>>]>,
+    pub(crate) hash: KeyHash,
+    pub(crate) tenants: Tenants,
+    pub(crate) values: Values,
+    pub(crate) overlay: Overlay,
+    pub(crate) lease: Lease,
+    pub(crate) keys: AtomicUsize,
+    /// The keys of tenant `rescind`, few and asked for together.
+    pub(crate) operators: RwLock<Vec<KeyId>>,
+    applied: AtomicU64,
+}
+
+/// A cache line of its own, so that readers of one shard do not slow those of the next.
+#[repr(align(64))]
+pub(crate) struct Aligned<T>(pub(crate) T);
+
+/// An empty index and the only writer that it will ever have.
+#[must_use]
+pub fn new_index(max_staleness: Duration) -> (Arc<KeyIndex>, IndexWriter) {
+    let (mut directory, values) = Directory::new();
+    directory.start(&values).expect("an empty index has room for the first value of each kind");
+    with_values(max_staleness, directory, values)
+}
+
+/// An index over values that are already there.
+pub(crate) fn with_values(
+    max_staleness: Duration,
+    directory: Directory,
+    values: Values,
+) -> (Arc<KeyIndex>, IndexWriter) {
+    let index = Arc::new(KeyIndex {
+        shards: (0..SHARDS).map(|_| Aligned(RwLock::default())).collect(),
+        hash: KeyHash::new(),
+        tenants: Tenants::new(),
+        values,
+        overlay: Overlay::default(),
+        lease: Lease::new(max_staleness),
+        keys: AtomicUsize::new(0),
+        operators: RwLock::default(),
+        applied: AtomicU64::new(0),
+    });
+    let writer = IndexWriter::new(Arc::clone(&index), directory);
+    (index, writer)
+}
+
+impl KeyIndex {
+    /// The verdict on a presented key. Allocates nothing, and does the same work for every well-formed key up to the
+    /// comparison of its digest.
+    #[must_use]
+    pub fn verify(&self, request: &VerifyRequest<'_>, moment: Moment) -> Answer {
+        judge::answer(self, request, moment, Self::look_up)
+    }
+
+    /// Every event up to here is in the rows.
+    #[must_use]
+    pub fn applied(&self) -> Position {
+        Position::new(self.applied.load(Ordering::Acquire))
+    }
+
+    /// A key as decisions need it; none if there is none or it belongs to another tenant.
+    #[must_use]
+    pub fn key(&self, tenant: &TenantId, key_id: KeyId) -> Option<KeyState> {
+        let (hot, cold) = {
+            let hash = self.hash.of(key_id);
+            let shard = self.shard(hash).read();
+            let row = shard.find(hash, key_id)?;
+            (*shard.hot(row), *shard.cold(row))
+        };
+        let entry = self.tenants.at(hot.tenant());
+        (*entry.id == *tenant).then(|| KeyState { key: self.key_of(&hot, &cold), last: hot.last() })
+    }
+
+    /// A tenant as decisions need it; none while nothing was heard of its own history.
+    #[must_use]
+    pub fn tenant(&self, tenant: &TenantId) -> Option<TenantState> {
+        self.tenants.state(tenant)
+    }
+
+    /// All keys of tenant `rescind`.
+    #[must_use]
+    pub fn keys_of_operators(&self) -> Vec<Key> {
+        let ids = self.operators.read().clone();
+        let tenant = TenantId::operators();
+        ids.into_iter().filter_map(|key_id| self.key(&tenant, key_id)).map(|state| state.key).collect()
+    }
+
+    /// Refuses a key from now on: every verify that starts after this returns says `revoked`. To be called once the
+    /// revocation is durable at `position`; ends by itself when the rows have applied it. Safe to repeat.
+    pub fn refuse(&self, key_id: KeyId, position: Position, since: Timestamp) {
+        self.overlay.refuse(self.hash.of(key_id), key_id, position, since, || self.applied());
+    }
+
+    /// How many keys are refused that the rows do not refuse yet.
+    #[must_use]
+    pub fn overlay_len(&self) -> usize {
+        self.overlay.len()
+    }
+
+    /// Extends the lease: all up to a log head that was read after `asked_boot_ms` has been applied.
+    pub fn prove_fresh(&self, asked_boot_ms: u64) {
+        self.lease.prove(asked_boot_ms);
+    }
+
+    /// When the last successful proof was asked for, on the boot clock.
+    #[must_use]
+    pub fn proven_at(&self) -> Option<u64> {
+        self.lease.proven_at()
+    }
+
+    /// Whether the lease has run out, or never began.
+    #[must_use]
+    pub fn is_stale(&self, boot_ms: u64) -> bool {
+        self.lease.has_run_out(self.lease.proven_at(), boot_ms)
+    }
+
+    /// How many keys there are, ended and unreadable ones included.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// What all this holds in memory: rows, tables, shared values with what the allocator adds to them, the writer's
+    /// directory and the overlay.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let shards: usize = self.shards.iter().map(|shard| shard.0.read().memory_bytes()).sum();
+        size_of::<Self>()
+            + self.shards.len() * size_of::<Aligned<RwLock<Shard>>>()
+            + shards
+            + self.tenants.memory_bytes()
+            + self.values.memory_bytes()
+            + self.overlay.memory_bytes()
+            + self.operators.read().capacity() * size_of::<KeyId>()
+    }
+
+    pub(crate) fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[(hash >> (u64::BITS - SHARD_BITS)) as usize].0
+    }
+
+    pub(crate) fn publish(&self, position: Position) {
+        self.applied.fetch_max(position.get(), Ordering::AcqRel);
+    }
+
+    /// What is known of a key: since when the overlay refuses it, and a copy of its row.
+    ///
+    /// The overlay is read first. The writer changes the row, publishes its position and only then drops the overlay's
+    /// entry; so who finds the entry gone also finds the row changed. Read the other way round, a revocation could slip
+    /// between: row still active, then the writer applies it and drops the entry, then the overlay is empty.
+    pub(crate) fn look_up(&self, hash: u64, key_id: KeyId) -> (Option<Timestamp>, Option<HotRow>) {
+        let refused = self.overlay.since(hash, key_id);
+        (refused, self.row(hash, key_id))
+    }
+
+    /// A copy of a key's row, whole: it is taken under the shard's lock.
+    pub(crate) fn row(&self, hash: u64, key_id: KeyId) -> Option<HotRow> {
+        let shard = self.shard(hash).read();
+        shard.find(hash, key_id).map(|row| *shard.hot(row))
+    }
+
+    /// Position and proof, to be read before anything else of a verify: a proof read after the row could belong to a
+    /// newer row than the one that was judged.
+    pub(crate) fn as_of(&self, boot_ms: u64) -> (AsOf, bool) {
+        let proven_at = self.lease.proven_at();
+        let lag = proven_at
+            .map_or(Duration::MAX, |proven_at| Duration::from_millis(boot_ms.saturating_sub(proven_at)));
+        (AsOf { position: self.applied(), lag }, self.lease.has_run_out(proven_at, boot_ms))
+    }
+
+    fn key_of(&self, hot: &HotRow, cold: &ColdRow) -> Key {
+        // Quarantine hides what the readable part made of the key, except an end that nothing can undo.
+        let standing = match hot.standing() {
+            Standing::Revoked => Standing::Revoked,
+            Standing::Recalled => Standing::Recalled,
+            _ if hot.is_quarantined() => Standing::Quarantined,
+            standing => standing,
+        };
+        Key {
+            tenant: (*self.tenants.at(hot.tenant()).id).clone(),
+            key_id: hot.key_id(),
+            environment: hot.environment(),
+            owner: self.values.owners.at(hot.owner()).tag,
+            scopes: (**self.values.scopes.at(hot.scopes())).clone(),
+            labels: (**self.values.labels.at(cold.labels())).clone(),
+            networks: (**self.values.networks.at(hot.networks())).clone(),
+            expires_at: hot.expires_at(),
+            issuer: (cold.issuer() != 0).then(|| *self.values.issuers.at(cold.issuer())),
+            standing,
+            revision: cold.revision(),
+        }
+    }
+}
+
+/// Hashes key ids, which their tenants can choose within limits: seeded, so that nobody can make them collide.
+pub(crate) struct KeyHash {
+    low: u64,
+    high: u64,
+}
+
+impl KeyHash {
+    fn new() -> Self {
+        // The standard library's per-process random keys; no answer depends on them.
+        let seed = RandomState::new();
+        Self { low: seed.hash_one(0_u8), high: seed.hash_one(1_u8) }
+    }
+
+    /// One 64 × 64 → 128 bit product folded: every bit of the id reaches both ends of the hash.
+    pub(crate) fn of(&self, key_id: KeyId) -> u64 {
+        let id = key_id.to_u128();
+        let product = u128::from(id as u64 ^ self.low) * u128::from((id >> 64) as u64 ^ self.high);
+        product as u64 ^ (product >> 64) as u64
+    }
+}

@@ -1,0 +1,156 @@
+//! The tenants that the index knows: what a verdict needs of them without a lock, and where their history stands.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use domain::{Position, Prefix, Revision, Tenant, TenantId};
+use hashbrown::HashTable;
+use parking_lot::{Mutex, RwLock};
+
+use crate::interner::{Pool, TooMany, allocated, allocated_arc};
+use crate::row::MAX_24;
+use crate::state::TenantState;
+
+const CLOSED: u8 = 1;
+const QUARANTINED: u8 = 2;
+/// Every flag that a tenant can have.
+pub(crate) const FLAGS: u8 = CLOSED | QUARANTINED;
+
+/// One tenant. Changed by the writer alone.
+pub(crate) struct TenantEntry {
+    pub(crate) id: Arc<TenantId>,
+    flags: AtomicU8,
+    last_notice: AtomicU64,
+    history: Mutex<TenantHistory>,
+}
+
+/// Where a tenant's own stream stands; revision 0 = nothing heard of it but keys.
+#[derive(Clone, Default)]
+pub(crate) struct TenantHistory {
+    pub(crate) prefix: Prefix,
+    pub(crate) revision: Revision,
+    pub(crate) last: Position,
+}
+
+impl TenantEntry {
+    pub(crate) fn new(id: &TenantId, history: TenantHistory, last_notice: Position, flags: u8) -> Self {
+        Self {
+            id: Arc::new(id.clone()),
+            flags: AtomicU8::new(flags & FLAGS),
+            last_notice: AtomicU64::new(last_notice.get()),
+            history: Mutex::new(history),
+        }
+    }
+
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags() & CLOSED != 0
+    }
+
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.flags() & QUARANTINED != 0
+    }
+
+    pub(crate) fn quarantine(&self) {
+        self.flags.fetch_or(QUARANTINED, Ordering::AcqRel);
+    }
+
+    /// There is no event for this yet.
+    #[cfg(test)]
+    pub(crate) fn close(&self) {
+        self.flags.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(crate) fn last_notice(&self) -> Position {
+        Position::new(self.last_notice.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn note_notice(&self, position: Position) {
+        self.last_notice.fetch_max(position.get(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn history(&self) -> TenantHistory {
+        self.history.lock().clone()
+    }
+
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut TenantHistory) -> R) -> R {
+        change(&mut self.history.lock())
+    }
+}
+
+/// All tenants by number and by id.
+pub(crate) struct Tenants {
+    entries: Pool<TenantEntry>,
+    hasher: RandomState,
+    by_id: RwLock<HashTable<u32>>,
+}
+
+impl Tenants {
+    pub(crate) fn new() -> Self {
+        Self { entries: Pool::new(), hasher: RandomState::new(), by_id: RwLock::new(HashTable::new()) }
+    }
+
+    pub(crate) fn at(&self, number: u32) -> &TenantEntry {
+        self.entries.at(number)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TenantEntry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn find(&self, id: &TenantId) -> Option<u32> {
+        let hash = self.hasher.hash_one(id);
+        self.by_id.read().find(hash, |&number| *self.at(number).id == *id).copied()
+    }
+
+    /// The number of a tenant, new if it must be; called by the writer alone.
+    pub(crate) fn intern(&self, id: &TenantId) -> Result<u32, TooMany> {
+        match self.find(id) {
+            Some(number) => Ok(number),
+            None => self.add(TenantEntry::new(id, TenantHistory::default(), Position::NONE, 0)),
+        }
+    }
+
+    /// Adds a tenant that is not there; called by the writer alone.
+    pub(crate) fn add(&self, entry: TenantEntry) -> Result<u32, TooMany> {
+        if self.len() > MAX_24 as usize {
+            return Err(TooMany);
+        }
+        let hash = self.hasher.hash_one(&*entry.id);
+        let heap = allocated_arc::<TenantId>() + allocated(entry.id.as_str().len());
+        let number = self.entries.push(entry, heap);
+        let mut by_id = self.by_id.write();
+        by_id.insert_unique(hash, number, |&number| self.hasher.hash_one(&*self.at(number).id));
+        self.entries.note_directory(by_id.allocation_size());
+        Ok(number)
+    }
+
+    /// None until its own stream was heard of.
+    pub(crate) fn state(&self, id: &TenantId) -> Option<TenantState> {
+        let entry = self.at(self.find(id)?);
+        let history = entry.history();
+        (history.revision != Revision::NONE).then(|| TenantState {
+            tenant: Tenant {
+                id: id.clone(),
+                prefix: history.prefix,
+                closed: entry.is_closed(),
+                revision: history.revision,
+            },
+            last: history.last,
+            last_notice: entry.last_notice(),
+            quarantined: entry.is_quarantined(),
+        })
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.entries.memory_bytes()
+    }
+}
