@@ -3,8 +3,12 @@
 //! This crate knows streams, positions and bytes, never a key. The port is [`EventLog`]; whoever writes an adapter is done
 //! when [`conformance`] passes on it.
 
+mod conformance;
+mod memory;
 mod port;
 
+pub use conformance::{LogPlace, conformance, conformance_of_seals};
+pub use memory::{MemoryLog, MemorySeals};
 pub use port::{
     AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded, SealStore,
     StreamId, StreamIdError, StreamWrite, Unit,

@@ -1,0 +1,112 @@
+//! The contract of the port as a test suite: an adapter is done when it passes.
+//!
+//! It asserts and so it panics; call it from tests only. Each case runs on a fresh log, and a failure names its case.
+
+mod appending;
+mod following;
+mod given;
+mod reading;
+mod repeating;
+mod sealing;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+use crate::port::{EventLog, SealStore};
+
+/// One log that a case may open as often as it likes. Fresh for every case, empty at first.
+#[async_trait]
+pub trait LogPlace: Send {
+    /// Another handle on the place's one log, beside those that are still held.
+    async fn open(&mut self) -> Arc<dyn EventLog>;
+
+    /// Told when the case has dropped all its handles: the next [`open`](Self::open) must find the log as after a restart.
+    async fn close(&mut self);
+}
+
+/// Runs every case of [`EventLog`]'s contract, each on a place of its own.
+///
+/// # Panics
+/// When a case fails, with its name.
+pub async fn conformance<P: LogPlace>(fresh: impl AsyncFn() -> P) {
+    macro_rules! cases {
+        ($($case:path),* $(,)?) => {
+            $(
+                let mut place = fresh().await;
+                named(stringify!($case), $case(&mut place)).await;
+            )*
+        };
+    }
+    cases!(
+        appending::positions_are_dense_from_one,
+        appending::a_conflict_names_the_stream_and_its_last_event,
+        appending::a_unit_of_two_streams_stands_together,
+        appending::a_unit_with_one_stale_stream_writes_nothing,
+        appending::two_handles_racing_on_one_stream_have_one_winner,
+        appending::crossing_units_of_two_streams_have_one_winner,
+        appending::concurrent_appends_keep_the_order_of_each_stream,
+        appending::a_malformed_unit_does_not_happen,
+        appending::payloads_come_back_as_they_went,
+        appending::streams_with_like_names_are_apart,
+        repeating::a_repeated_unit_keeps_its_positions,
+        repeating::a_repeat_is_known_after_later_events,
+        repeating::a_repeat_is_known_after_a_restart,
+        repeating::a_unit_sent_at_once_by_many_is_written_once,
+        repeating::another_event_id_is_a_conflict,
+        repeating::a_unit_that_stands_in_part_is_a_conflict,
+        repeating::rivals_that_repeat_have_one_winner,
+        reading::an_empty_log_is_empty,
+        reading::a_stream_is_read_after_a_position,
+        reading::another_handle_reads_what_was_acknowledged,
+        reading::the_head_is_never_below_what_was_acknowledged,
+        reading::all_handles_and_restarts_have_one_log_id,
+        reading::a_restart_keeps_everything,
+        following::a_follower_starts_where_it_is_told,
+        following::a_follower_crosses_many_batches,
+        following::a_follower_goes_on_live,
+        following::a_follower_beyond_the_head_is_told_so,
+        following::a_dropped_wait_loses_nothing,
+        following::followers_beside_appends_see_no_hole,
+    );
+}
+
+/// Runs every case of [`SealStore`]'s contract; `fresh` gives two handles on one empty store.
+///
+/// # Panics
+/// When a case fails, with its name.
+pub async fn conformance_of_seals(fresh: impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
+    named("sealing::an_absent_seal_is_none", sealing::an_absent_seal_is_none(&fresh().await)).await;
+    named("sealing::a_seal_is_put_once", sealing::a_seal_is_put_once(&fresh().await)).await;
+    named("sealing::racing_writers_are_answered_the_same", sealing::racing_writers_are_answered_the_same(&fresh().await))
+        .await;
+}
+
+/// Puts the case's name before whatever it panicked with.
+async fn named(case: &str, run: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(run).catch_unwind().await {
+        panic!("conformance case {case}: {}", words(&*panic));
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_names_its_case() {
+        let failing = AssertUnwindSafe(named("reading::something", async { assert_eq!(1, 2, "counts differ") }));
+        let panic = failing.catch_unwind().await.unwrap_err();
+        let words = words(&*panic);
+        assert!(words.starts_with("conformance case reading::something: "), "{words}");
+        assert!(words.contains("counts differ"), "{words}");
+    }
+}

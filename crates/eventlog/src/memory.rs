@@ -1,0 +1,241 @@
+//! The log in memory: the whole contract without a disk, for tests and for the simulation.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{LogId, Position, TenantId};
+use tokio::sync::watch;
+
+use crate::port::{
+    AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId, Unit,
+};
+
+/// The most events one [`Follower::next`] answers: enough to be fast, small enough to take turns with others.
+const FOLLOW_BATCH: usize = 1024;
+
+/// A log that lives as long as its last handle. A clone is a second handle on the same history.
+///
+/// It spawns nothing, reads no clock and draws nothing at random: on a current-thread runtime the same calls in the same
+/// order give the same history.
+#[derive(Clone, Debug)]
+pub struct MemoryLog {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    log_id: LogId,
+    history: Mutex<History>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    events: Vec<Recorded>,
+    /// The positions of each stream's events, ascending.
+    streams: HashMap<StreamId, Vec<Position>>,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn create(log_id: LogId) -> Self {
+        let shared = Shared { log_id, history: Mutex::default(), head: watch::Sender::new(Position::NONE) };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Shared {
+    /// The history is whole at every moment the lock is free, even after a panic elsewhere.
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl History {
+    fn head(&self) -> Position {
+        Position::new(self.events.len() as u64)
+    }
+
+    fn last(&self, stream: &StreamId) -> Position {
+        self.positions_after(stream, Position::NONE).last().copied().unwrap_or(Position::NONE)
+    }
+
+    fn positions_after(&self, stream: &StreamId, after: Position) -> &[Position] {
+        let positions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        &positions[positions.partition_point(|&position| position <= after)..]
+    }
+
+    fn at(&self, position: Position) -> &Recorded {
+        &self.events[index(position)]
+    }
+
+    fn append(&mut self, unit: &Unit) -> Outcome {
+        let stale = unit.writes.iter().find(|write| self.last(&write.stream) != write.expected);
+        if let Some(write) = stale {
+            let conflict = || Outcome::Conflict { stream: write.stream.clone(), actual: self.last(&write.stream) };
+            return self.standing(unit).map_or_else(conflict, |positions| Outcome::Appended { positions });
+        }
+        let mut positions = Vec::with_capacity(unit.event_count());
+        for write in &unit.writes {
+            for event in &write.events {
+                let position = self.head().next();
+                self.events.push(Recorded {
+                    position,
+                    stream: write.stream.clone(),
+                    id: event.id,
+                    payload: event.payload.clone(),
+                });
+                self.streams.entry(write.stream.clone()).or_default().push(position);
+                positions.push(position);
+            }
+        }
+        Outcome::Appended { positions }
+    }
+
+    /// The positions of a unit that already stands right after its expectations.
+    fn standing(&self, unit: &Unit) -> Option<Vec<Position>> {
+        let mut positions = Vec::with_capacity(unit.event_count());
+        for write in &unit.writes {
+            let after = self.positions_after(&write.stream, write.expected).get(..write.events.len())?;
+            let same = write.events.iter().zip(after).all(|(event, &position)| self.at(position).id == event.id);
+            if !same {
+                return None;
+            }
+            positions.extend_from_slice(after);
+        }
+        positions.is_sorted_by(|a, b| a.next() == *b).then_some(positions)
+    }
+}
+
+fn index(position: Position) -> usize {
+    usize::try_from(position.get()).expect("a position counts events that are in memory") - 1
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    fn log_id(&self) -> LogId {
+        self.shared.log_id
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Volatile
+    }
+
+    async fn append(&self, unit: Unit) -> Result<Outcome, AppendError> {
+        unit.check()?;
+        let mut history = self.shared.history();
+        let outcome = history.append(&unit);
+        // Told while the lock is held, so that the heads are told in their order.
+        self.shared.head.send_replace(history.head());
+        Ok(outcome)
+    }
+
+    async fn read_stream(&self, stream: &StreamId, after: Position) -> Result<Vec<Recorded>, ReadError> {
+        let history = self.shared.history();
+        Ok(history.positions_after(stream, after).iter().map(|&position| history.at(position).clone()).collect())
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        Ok(self.shared.history().head())
+    }
+
+    async fn follow(&self, after: Position) -> Result<Box<dyn Follower>, ReadError> {
+        let head = self.shared.history().head();
+        if after > head {
+            return Err(ReadError::AheadOfLog { after, head });
+        }
+        Ok(Box::new(MemoryFollower { heads: self.shared.head.subscribe(), shared: self.shared.clone(), after }))
+    }
+
+    async fn pulse(&self) -> Result<Pulse, ReadError> {
+        Ok(Pulse { head: self.shared.history().head(), stamp: None, took: Duration::ZERO })
+    }
+}
+
+struct MemoryFollower {
+    shared: Arc<Shared>,
+    heads: watch::Receiver<Position>,
+    after: Position,
+}
+
+#[async_trait]
+impl Follower for MemoryFollower {
+    async fn next(&mut self) -> Result<Vec<Recorded>, ReadError> {
+        let after = self.after;
+        self.heads.wait_for(|&head| head > after).await.map_err(|_| closed())?;
+        let history = self.shared.history();
+        let rest = &history.events[usize::try_from(after.get()).expect("a head of this process fits")..];
+        let batch = rest[..rest.len().min(FOLLOW_BATCH)].to_vec();
+        self.after = Position::new(after.get() + batch.len() as u64);
+        Ok(batch)
+    }
+}
+
+fn closed() -> ReadError {
+    ReadError::Unavailable { reason: "the log in memory was dropped".into() }
+}
+
+/// Seals in memory. A clone is a second handle on the same store.
+#[derive(Clone, Default)]
+pub struct MemorySeals {
+    seals: Arc<Mutex<HashMap<TenantId, Vec<u8>>>>,
+}
+
+impl std::fmt::Debug for MemorySeals {
+    /// Seals are secrets: only how many there are.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemorySeals").field("tenants", &self.seals().len()).finish()
+    }
+}
+
+impl MemorySeals {
+    fn seals(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<u8>>> {
+        self.seals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SealStore for MemorySeals {
+    async fn seal(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.seals().get(tenant).cloned())
+    }
+
+    async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError> {
+        Ok(self.seals().entry(tenant.clone()).or_insert_with(|| seal.to_vec()).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{LogPlace, conformance, conformance_of_seals};
+
+    struct Place(MemoryLog);
+
+    #[async_trait]
+    impl LogPlace for Place {
+        async fn open(&mut self) -> Arc<dyn EventLog> {
+            Arc::new(self.0.clone())
+        }
+
+        async fn close(&mut self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_in_memory_conforms() {
+        conformance(async || Place(MemoryLog::create(LogId::from_u128(7)))).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seals_in_memory_conform() {
+        conformance_of_seals(async || {
+            let seals = MemorySeals::default();
+            let handles: [Arc<dyn SealStore>; 2] = [Arc::new(seals.clone()), Arc::new(seals)];
+            handles
+        })
+        .await;
+    }
+}
