@@ -1,0 +1,80 @@
+//! The application's parts, and the waits that make its writes readable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Key, Permission, Position, TenantId, operator};
+use eventlog::{EventLog, SealStore};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use verify::KeyIndex;
+
+use crate::ambient::Ambient;
+use crate::lease::LeaseState;
+use crate::tag_secrets::TagSecrets;
+
+/// Carries out commands. Shared by all that ask; holds no state of keys of its own.
+///
+/// Its writes go to the log and, once acknowledged, into the index's overlay of refused keys; the index's rows are written by
+/// the projection alone.
+pub struct Application {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) index: Arc<KeyIndex>,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) tag_secrets: TagSecrets,
+    pub(crate) lease: Arc<LeaseState>,
+    applied: watch::Receiver<Position>,
+}
+
+impl Application {
+    /// Puts the parts together. `applied` tells how far the index has come.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        seals: Arc<dyn SealStore>,
+        index: Arc<KeyIndex>,
+        applied: watch::Receiver<Position>,
+        ambient: Arc<dyn Ambient>,
+        lease: Arc<LeaseState>,
+    ) -> Self {
+        Self { log, index, ambient, tag_secrets: TagSecrets::new(seals), lease, applied }
+    }
+
+    /// Waits until the index has applied `position`; whether it did within `at_most`.
+    pub async fn wait_applied(&self, position: Position, at_most: Duration) -> bool {
+        if self.index.applied() >= position {
+            return true;
+        }
+        let mut applied = self.applied.clone();
+        matches!(timeout(at_most, applied.wait_for(|at| *at >= position)).await, Ok(Ok(_)))
+    }
+
+    /// The tag under which an owner's keys are found; none if the tenant was never opened.
+    ///
+    /// # Errors
+    /// When the seals cannot be read now.
+    pub async fn owner_tag(
+        &self,
+        tenant: &TenantId,
+        owner: &str,
+    ) -> Result<Option<domain::OwnerTag>, eventlog::ReadError> {
+        Ok(self.tag_secrets.of(tenant).await?.map(|secret| secret.owner_tag(owner)))
+    }
+
+    /// Whether the service would have no unexpiring administrator without this key. Judged on this server's index; a race
+    /// with another server is mended by recovering the operator.
+    pub(crate) fn is_last_operator(&self, key: &Key) -> bool {
+        let administers = |key: &Key| {
+            key.standing == domain::Standing::Active
+                && key.expires_at.is_none()
+                && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
+        };
+        key.tenant.is_operators()
+            && administers(key)
+            && !self
+                .index
+                .keys_of_operators()
+                .iter()
+                .any(|other| other.key_id != key.key_id && administers(other))
+    }
+}

@@ -1,0 +1,34 @@
+//! Carries out `ExpireKey`, which the service asks of itself when a key's time is up.
+
+use domain::{Cause, CommandId, Event, ExpireKey, Timestamp};
+use eventlog::Queue;
+
+use crate::application::Application;
+use crate::change_key::KeyCommand;
+use crate::outcome::{Changed, CommandError, Request};
+
+impl Application {
+    /// Records that a key's time was up. Every server may ask; the command id follows from key and expiry, so one event
+    /// comes of it.
+    ///
+    /// # Errors
+    /// [`CommandError`]; `not_yet_expired` when somebody moved the expiry meanwhile.
+    pub async fn expire_key(
+        &self,
+        command: ExpireKey,
+        expires_at: Timestamp,
+    ) -> Result<Changed, CommandError> {
+        let id = format!("expiry-{}-{}", command.key_id, expires_at.as_millis());
+        let id: CommandId = id.parse().expect("an id and a number are printable ASCII");
+        let request = Request::system(Cause::Expiry, id);
+        let tag = self.tag_secret(&command.tenant).await?.request_tag(&command);
+        let key_command = KeyCommand {
+            request: &request,
+            tenant: &command.tenant,
+            key_id: command.key_id,
+            tag,
+            queue: Queue::Background,
+        };
+        self.change_key(&key_command, |key, now| command.decide(key, now).map(Event::KeyExpired)).await
+    }
+}

@@ -1,0 +1,132 @@
+//! What a stream says when it is read from the log itself: the state it makes, and whether a command id stands in it.
+
+use domain::{
+    CommandId, Envelope, Key, KeyId, Position, RequestTag, Revision, Standing, StreamName, Tenant, TenantId,
+};
+use eventlog::{ReadError, StreamId};
+use tracing::error;
+
+use crate::application::Application;
+use crate::outcome::{Changed, CommandError};
+
+/// One stream as it stands.
+pub(crate) struct History {
+    stream: StreamName,
+    events: Vec<(Position, Option<Envelope>)>,
+}
+
+impl History {
+    /// The position of the last event; none if there is no event.
+    pub(crate) fn last(&self) -> Position {
+        self.events.last().map_or(Position::NONE, |(position, _)| *position)
+    }
+
+    /// How many events there are.
+    pub(crate) fn revision(&self) -> Revision {
+        Revision::new(u32::try_from(self.events.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The outcome of an earlier attempt under this command id, if one stands here.
+    ///
+    /// # Errors
+    /// [`CommandError::CommandIdReused`] when it stands here for another request.
+    pub(crate) fn repeated(&self, id: &CommandId, tag: RequestTag) -> Result<Option<Changed>, CommandError> {
+        let first = self.events.iter().find_map(|(position, envelope)| {
+            envelope
+                .as_ref()
+                .filter(|envelope| envelope.command_id == *id)
+                .map(|envelope| (*position, envelope))
+        });
+        match first {
+            None => Ok(None),
+            Some((_, envelope)) if envelope.request_tag != tag => Err(CommandError::CommandIdReused),
+            Some((position, envelope)) => Ok(Some(Changed {
+                position,
+                revision: envelope.revision,
+                occurred_at: envelope.occurred_at,
+                repeated: true,
+            })),
+        }
+    }
+
+    /// The key that this stream makes. An event that cannot be read, or does not follow, quarantines it: it can still be
+    /// revoked, so the revision goes on counting.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let StreamName::Key(tenant, key_id) = &self.stream else { return None };
+        let mut key: Option<Key> = None;
+        let mut broken = false;
+        for (_, envelope) in &self.events {
+            match envelope.as_ref().map(|envelope| Key::evolve(key.clone(), envelope)) {
+                Some(Ok(next)) => key = Some(next),
+                // After damage a revocation still counts.
+                Some(Err(_)) | None => {
+                    broken = true;
+                    let revoked =
+                        matches!(envelope.as_ref().map(|e| &e.event), Some(domain::Event::KeyRevoked(_)));
+                    let was_revoked = key.as_ref().is_some_and(|key| key.standing == Standing::Revoked);
+                    let mut known = key.take().unwrap_or_else(|| placeholder(tenant, *key_id));
+                    known.standing =
+                        if revoked || was_revoked { Standing::Revoked } else { Standing::Quarantined };
+                    key = Some(known);
+                }
+            }
+        }
+        if broken {
+            error!(stream = %self.stream, "part of a key's history cannot be read by this build; the key is quarantined");
+        }
+        key.map(|key| Key { revision: self.revision(), ..key })
+    }
+
+    /// The tenant that this stream makes, as far as it can be read.
+    pub(crate) fn tenant(&self) -> Option<Tenant> {
+        self.events.iter().filter_map(|(_, envelope)| envelope.as_ref()).fold(None, |tenant, envelope| {
+            let before = tenant.clone();
+            Tenant::evolve(tenant, envelope).ok().or(before)
+        })
+    }
+}
+
+/// Stands in for a key whose very first event cannot be read.
+fn placeholder(tenant: &TenantId, key_id: KeyId) -> Key {
+    Key {
+        tenant: tenant.clone(),
+        key_id,
+        environment: domain::Environment::Live,
+        owner: domain::OwnerTag::from_bytes([0; 16]),
+        scopes: domain::ScopeSet::default(),
+        labels: domain::Labels::default(),
+        networks: domain::Networks::default(),
+        expires_at: None,
+        issuer: None,
+        standing: Standing::Quarantined,
+        revision: Revision::NONE,
+    }
+}
+
+impl Application {
+    /// Reads a whole stream from the log: what another server wrote a moment ago is there.
+    pub(crate) async fn history(&self, stream: StreamName) -> Result<History, CommandError> {
+        let recorded = self
+            .log
+            .read_stream(&StreamId::from(&stream), Position::NONE)
+            .await
+            .map_err(|error: ReadError| CommandError::unavailable(&error))?;
+        let events = recorded
+            .into_iter()
+            .map(|event| (event.position, wire::decode(&stream, &event.payload).ok()))
+            .collect();
+        Ok(History { stream, events })
+    }
+
+    /// The tenant as the index knows it, else as the log does.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] when it was never opened.
+    pub(crate) async fn tenant(&self, tenant: &TenantId) -> Result<Tenant, CommandError> {
+        if let Some(state) = self.index.tenant(tenant) {
+            return Ok(state.tenant);
+        }
+        let history = self.history(StreamName::Tenant(tenant.clone())).await?;
+        history.tenant().ok_or(CommandError::NotFound)
+    }
+}

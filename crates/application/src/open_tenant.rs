@@ -1,0 +1,67 @@
+//! Carries out `OpenTenant`: the tenant's seal first, then its first event.
+
+use domain::{Envelope, Event, OpenTenant, Position, Refusal, Revision, StreamName};
+use eventlog::{Outcome, Queue};
+
+use crate::append::Draft;
+use crate::application::Application;
+use crate::outcome::{Changed, CommandError, Request};
+
+impl Application {
+    /// Opens a tenant.
+    ///
+    /// # Errors
+    /// [`CommandError`]; `tenant_already_open` unless it was this very command that opened it.
+    pub async fn open_tenant(&self, request: &Request, command: OpenTenant) -> Result<Changed, CommandError> {
+        if let Some(changed) = self.tenant_opened_before(request, &command).await? {
+            return Ok(changed);
+        }
+        // The seal is durable before any event carries a tag made with it. If we stop here, a later open finds and uses it.
+        let secret = self
+            .tag_secrets
+            .of_new(&command.tenant, &*self.ambient)
+            .await
+            .map_err(|error| CommandError::unavailable(&error))?;
+        let now = self.ambient.now();
+        let revision = Revision::new(1);
+        let envelope = Envelope {
+            event_id: self.draw_event_id(),
+            stream: StreamName::Tenant(command.tenant.clone()),
+            revision,
+            occurred_at: now,
+            actor: request.actor.clone(),
+            command_id: request.command_id.clone(),
+            request_tag: secret.request_tag(&command),
+            cause: request.cause,
+            trace_context: request.trace_context.clone(),
+            event: Event::TenantOpened(command.decide(None)?),
+        };
+        let draft = Draft { envelope, expected: Position::NONE };
+        match self.append([draft], Queue::Normal, &request.command_id, None).await? {
+            Outcome::Appended { positions } => {
+                Ok(Changed { position: positions[0], revision, occurred_at: now, repeated: false })
+            }
+            Outcome::Conflict { .. } => {
+                let before = self.tenant_opened_before(request, &command).await?;
+                before.ok_or_else(|| CommandError::Refused(Refusal::TenantAlreadyOpen))
+            }
+        }
+    }
+
+    /// The outcome of this very command if it opened the tenant before; none if nobody did.
+    async fn tenant_opened_before(
+        &self,
+        request: &Request,
+        command: &OpenTenant,
+    ) -> Result<Option<Changed>, CommandError> {
+        let history = self.history(StreamName::Tenant(command.tenant.clone())).await?;
+        if history.last() == Position::NONE {
+            return Ok(None);
+        }
+        let tag = self.tag_secret(&command.tenant).await?.request_tag(command);
+        match history.repeated(&request.command_id, tag)? {
+            Some(changed) => Ok(Some(changed)),
+            None => Err(Refusal::TenantAlreadyOpen.into()),
+        }
+    }
+}
