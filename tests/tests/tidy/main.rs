@@ -1,0 +1,8 @@
+//! Holds the tree to the rules that a reviewer should not have to repeat.
+
+mod arrows;
+mod documents;
+mod manifests;
+mod places;
+mod source;
+mod tree;
