@@ -45,17 +45,7 @@ pub(crate) struct Aligned<T>(pub(crate) T);
 /// An empty index and the only writer that it will ever have.
 #[must_use]
 pub fn new_index(max_staleness: Duration) -> (Arc<KeyIndex>, IndexWriter) {
-    let (mut directory, values) = Directory::new();
-    directory.start(&values).expect("an empty index has room for the first value of each kind");
-    with_values(max_staleness, directory, values)
-}
-
-/// An index over values that are already there.
-pub(crate) fn with_values(
-    max_staleness: Duration,
-    directory: Directory,
-    values: Values,
-) -> (Arc<KeyIndex>, IndexWriter) {
+    let (directory, values) = Directory::new();
     let index = Arc::new(KeyIndex {
         shards: (0..SHARDS).map(|_| Aligned(RwLock::default())).collect(),
         hash: KeyHash::new(),
@@ -175,7 +165,18 @@ impl KeyIndex {
     /// entry; so who finds the entry gone also finds the row changed. Read the other way round, a revocation could slip
     /// between: row still active, then the writer applies it and drops the entry, then the overlay is empty.
     pub(crate) fn look_up(&self, hash: u64, key_id: KeyId) -> (Option<Timestamp>, Option<HotRow>) {
+        self.look_up_with(hash, key_id, || {})
+    }
+
+    /// [`Self::look_up`] with a place for the tests to let the writer in.
+    pub(crate) fn look_up_with(
+        &self,
+        hash: u64,
+        key_id: KeyId,
+        between: impl FnOnce(),
+    ) -> (Option<Timestamp>, Option<HotRow>) {
         let refused = self.overlay.since(hash, key_id);
+        between();
         (refused, self.row(hash, key_id))
     }
 
@@ -238,3 +239,6 @@ impl KeyHash {
         product as u64 ^ (product >> 64) as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

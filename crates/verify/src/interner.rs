@@ -92,9 +92,9 @@ pub(crate) struct Directory {
 pub(crate) struct TooMany;
 
 impl Directory {
-    /// A directory and the values that every index starts with.
+    /// A directory and values that hold only number 0 of each kind: nobody, the empty set, none.
     pub(crate) fn new() -> (Self, Values) {
-        let directory = Self {
+        let mut directory = Self {
             hasher: RandomState::new(),
             owners: HashTable::new(),
             scopes: HashTable::new(),
@@ -109,18 +109,16 @@ impl Directory {
             networks: Pool::new(),
             issuers: Pool::new(),
         };
-        (directory, values)
-    }
-
-    /// Gives number 0 of each kind to nobody, the empty set, none.
-    pub(crate) fn start(&mut self, values: &Values) -> Result<(), TooMany> {
         let nobody = Owner { tag: OwnerTag::from_bytes([0; 16]), name: Personal::Sealed(Vec::new()) };
-        self.owner(values, NO_TENANT, &nobody)?;
-        self.scopes(values, &ScopeSet::default())?;
-        self.labels(values, &Labels::default())?;
-        self.networks(values, &Networks::default())?;
-        self.issuer(values, KeyId::from_u128(0))?;
-        Ok(())
+        let firsts = [
+            directory.owner(&values, NO_TENANT, &nobody),
+            directory.scopes(&values, &ScopeSet::default()),
+            directory.labels(&values, &Labels::default()),
+            directory.networks(&values, &Networks::default()),
+            directory.issuer(&values, KeyId::from_u128(0)),
+        ];
+        debug_assert!(firsts.iter().all(|first| matches!(first, Ok(0))));
+        (directory, values)
     }
 
     /// The numbers of all that an issued key refers to.
@@ -163,6 +161,15 @@ impl Directory {
         self.owners.insert_unique(its_hash, (number, tenant), |&(number, of)| hash(of, pool.at(number).tag));
         pool.note_directory(self.owners.allocation_size());
         Ok(number)
+    }
+
+    /// Each owner's tenant, by the owner's number.
+    pub(crate) fn owner_tenants(&self) -> Vec<u32> {
+        let mut tenants = vec![NO_TENANT; self.owners.len()];
+        for &(number, tenant) in &self.owners {
+            tenants[number as usize] = tenant;
+        }
+        tenants
     }
 
     pub(crate) fn scopes(&mut self, values: &Values, scopes: &ScopeSet) -> Result<u32, TooMany> {

@@ -1,5 +1,7 @@
 //! Answers: the key index and the verdict on a presented key; synchronous, and without allocation on a hit.
 
+#[cfg(test)]
+mod given;
 mod index;
 mod interner;
 mod judge;

@@ -194,7 +194,7 @@ impl IndexWriter {
     /// # Errors
     /// Those of `out`; [`io::ErrorKind::InvalidInput`] when the header speaks of another position.
     pub fn write_snapshot(&self, header: &SnapshotHeader, out: impl io::Write) -> io::Result<()> {
-        snapshot::write(&self.index, header, out)
+        snapshot::write(&self.index, &self.directory, header, out)
     }
 
     pub(crate) fn directory(&mut self) -> &mut Directory {

@@ -1,1 +1,216 @@
-//! Tests, to come.
+//! What events do to rows: in order, never backwards, never across tenants, and never silently nothing.
+
+use domain::{
+    Actor, Cause, CommandId, Envelope, Event, EventId, Key, KeyExpired, KeyRevoked, RequestTag, RevokeReason,
+    Standing, StreamName,
+};
+
+use super::*;
+use crate::given::*;
+use crate::{KeyState, Verdict};
+
+fn revision(n: u32) -> Revision {
+    Revision::new(n)
+}
+
+fn state(index: &KeyIndex, n: u32) -> KeyState {
+    index.key(&acme(), key_id(n)).unwrap()
+}
+
+fn given_key() -> (Arc<KeyIndex>, IndexWriter) {
+    let (index, mut writer) = given_acme();
+    assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Done);
+    writer.advance(at(2));
+    (index, writer)
+}
+
+fn revoke(writer: &mut IndexWriter, position: u64, of: u32) -> Applied {
+    writer.revoke(at(position), &acme(), key_id(1), revision(of), NOW)
+}
+
+#[test]
+fn the_rows_say_what_the_domain_says() {
+    let envelope = |position: u32, event: Event| Envelope {
+        event_id: EventId::from_u128(1),
+        stream: StreamName::Key(acme(), key_id(1)),
+        revision: revision(position),
+        occurred_at: NOW,
+        actor: Actor::System,
+        command_id: CommandId::from_u128(1),
+        request_tag: RequestTag::from_bytes([0; 16]),
+        cause: Cause::Command,
+        trace_context: None,
+        event,
+    };
+    let expired = Event::KeyExpired(KeyExpired { expires_at: LATER });
+    let revoked = Event::KeyRevoked(KeyRevoked { reason: RevokeReason::Other, note: None });
+    for ends in [vec![], vec![expired.clone()], vec![revoked.clone()], vec![expired, revoked]] {
+        let (index, mut writer) = given_acme();
+        let issued = KeyIssued {
+            expires_at: Some(LATER),
+            issuer: Some(key_id(9)),
+            networks: domain::Networks::parse(["192.0.2.0/24"]).unwrap(),
+            ..issued(1)
+        };
+        let mut key = Key::evolve(None, &envelope(1, Event::KeyIssued(Box::new(issued.clone())))).unwrap();
+        assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued), Applied::Done);
+        for (n, event) in (2..).zip(ends) {
+            key = Key::evolve(Some(key), &envelope(n, event.clone())).unwrap();
+            // A key that has ended may have forgotten its expiry.
+            key.expires_at = None;
+            let position = at(u64::from(n) + 1);
+            let applied = match event {
+                Event::KeyExpired(_) => writer.expire(position, &acme(), key_id(1), revision(n), NOW),
+                _ => writer.revoke(position, &acme(), key_id(1), revision(n), NOW),
+            };
+            assert_eq!(applied, Applied::Done);
+        }
+        let last = at(u64::from(key.revision.get()) + 1);
+        assert_eq!(state(&index, 1), KeyState { key, last });
+    }
+}
+
+#[test]
+fn an_older_event_never_overwrites_a_newer_one() {
+    let (index, mut writer) = given_key();
+    assert_eq!(revoke(&mut writer, 5, 2), Applied::Done);
+    let before = state(&index, 1);
+    assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Older);
+    assert_eq!(writer.expire(at(4), &acme(), key_id(1), revision(2), NOW), Applied::Older);
+    assert_eq!(revoke(&mut writer, 5, 2), Applied::Older);
+    writer.quarantine_key(at(5), &acme(), key_id(1));
+    assert_eq!(writer.open_tenant(at(1), &acme(), &opened()), Applied::Older);
+    assert_eq!(state(&index, 1), before);
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Revoked);
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn the_planted_bug_lets_an_older_event_overwrite_a_newer_one() {
+    let (index, mut writer) = given_key();
+    assert_eq!(revoke(&mut writer, 5, 2), Applied::Done);
+    writer.plant_older_overwrites();
+    assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Done);
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Valid);
+}
+
+#[test]
+fn what_does_not_follow_is_a_misfit_and_changes_nothing() {
+    let (index, mut writer) = given_key();
+    let before = state(&index, 1);
+    assert_eq!(revoke(&mut writer, 3, 3), Applied::Misfit, "a gap");
+    assert_eq!(revoke(&mut writer, 3, 1), Applied::Misfit, "a revision again");
+    assert_eq!(writer.issue(at(3), &acme(), key_id(1), &issued(1)), Applied::Misfit, "issued again");
+    assert_eq!(writer.open_tenant(at(3), &acme(), &opened()), Applied::Misfit, "opened again");
+    let other = tenant("other");
+    assert_eq!(writer.revoke(at(3), &other, key_id(1), revision(2), NOW), Applied::Misfit, "across tenants");
+    assert_eq!(writer.issue(at(3), &other, key_id(1), &issued(1)), Applied::Misfit, "across tenants");
+    writer.quarantine_key(at(3), &other, key_id(1));
+    assert_eq!(writer.revoke(at(3), &acme(), key_id(2), revision(2), NOW), Applied::Misfit, "no such key");
+    assert_eq!(state(&index, 1), before);
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Valid);
+    assert_eq!(revoke(&mut writer, 4, 2), Applied::Done);
+    assert_eq!(revoke(&mut writer, 5, 3), Applied::Misfit, "revoked again");
+    assert_eq!(writer.expire(at(5), &acme(), key_id(1), revision(3), NOW), Applied::Misfit, "already ended");
+}
+
+#[test]
+fn a_quarantined_key_is_refused_and_can_be_revoked() {
+    let (index, mut writer) = given_key();
+    writer.quarantine_key(at(3), &acme(), key_id(1));
+    let quarantined = state(&index, 1);
+    assert_eq!((quarantined.key.standing, quarantined.key.revision), (Standing::Quarantined, revision(2)));
+    assert_eq!((quarantined.last, verify(&index, &token(1)).verdict), (at(3), Verdict::Quarantined));
+    assert_eq!(revoke(&mut writer, 4, 3), Applied::Done);
+    assert_eq!((state(&index, 1).key.standing, state(&index, 1).last), (Standing::Revoked, at(4)));
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Revoked);
+    assert_eq!(writer.expire(at(5), &acme(), key_id(1), revision(4), NOW), Applied::Done);
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Revoked, "nothing undoes a revocation");
+    assert_eq!(state(&index, 1).last, at(5));
+}
+
+#[test]
+fn a_key_whose_issue_cannot_be_read_is_known_by_its_place_alone() {
+    let (index, mut writer) = given_acme();
+    writer.quarantine_key(at(2), &acme(), key_id(1));
+    let unread = state(&index, 1);
+    assert_eq!(
+        (unread.key.standing, unread.key.revision, unread.last),
+        (Standing::Quarantined, revision(1), at(2))
+    );
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Unknown);
+    assert_eq!(revoke(&mut writer, 3, 2), Applied::Done);
+    assert_eq!((state(&index, 1).key.standing, state(&index, 1).last), (Standing::Revoked, at(3)));
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Unknown, "no secret was ever read");
+    assert_eq!(index.key_count(), 1);
+}
+
+#[test]
+fn a_quarantined_tenant_refuses_its_keys_and_no_others() {
+    let (index, mut writer) = given_key();
+    let other = tenant("other");
+    assert_eq!(writer.open_tenant(at(3), &other, &opened()), Applied::Done);
+    assert_eq!(writer.issue(at(4), &other, key_id(2), &issued(2)), Applied::Done);
+    writer.quarantine_tenant(at(5), &acme());
+    let state = index.tenant(&acme()).unwrap();
+    assert_eq!((state.quarantined, state.last, state.tenant.revision), (true, at(5), revision(2)));
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Quarantined);
+    assert_eq!(verify(&index, &token(2)).verdict, Verdict::Valid);
+    assert!(!index.tenant(&other).unwrap().quarantined);
+}
+
+#[test]
+fn in_the_operators_tenant_only_a_key_is_quarantined() {
+    let (index, mut writer) = given_acme();
+    let operators = TenantId::operators();
+    assert_eq!(writer.open_tenant(at(2), &operators, &opened()), Applied::Done);
+    for n in 1..=2 {
+        assert_eq!(writer.issue(at(2 + u64::from(n)), &operators, key_id(n), &issued(n)), Applied::Done);
+    }
+    writer.quarantine_tenant(at(5), &operators);
+    writer.quarantine_key(at(6), &operators, key_id(1));
+    let state = index.tenant(&operators).unwrap();
+    assert_eq!((state.quarantined, state.last), (false, at(5)));
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Quarantined);
+    assert_eq!(verify(&index, &token(2)).verdict, Verdict::Valid);
+    let keys = index.keys_of_operators();
+    assert_eq!(
+        keys.iter().map(|key| key.standing).collect::<Vec<_>>(),
+        [Standing::Quarantined, Standing::Active]
+    );
+}
+
+#[test]
+fn a_tenant_is_known_once_its_own_history_is() {
+    let (index, mut writer) = given_acme();
+    let other = tenant("other");
+    assert_eq!(writer.issue(at(2), &other, key_id(2), &issued(2)), Applied::Done);
+    assert_eq!(index.tenant(&other), None);
+    writer.quarantine_tenant(at(3), &other);
+    assert!(index.tenant(&other).unwrap().quarantined);
+    writer.note_notice(&acme(), at(7));
+    writer.note_notice(&acme(), at(6));
+    let state = index.tenant(&acme()).unwrap();
+    assert_eq!((state.last_notice, state.last, state.tenant.closed), (at(7), at(1), false));
+}
+
+#[test]
+fn one_tag_in_two_tenants_is_two_owners() {
+    let (index, mut writer) = given_key();
+    let other = tenant("other");
+    let mut theirs = issued(2);
+    theirs.owner.name = domain::Personal::Sealed(vec![1, 2, 3]);
+    assert_eq!(writer.issue(at(3), &other, key_id(2), &theirs), Applied::Done);
+    assert_eq!(*verify(&index, &token(2)).holder.unwrap().owner, theirs.owner);
+    assert_eq!(*verify(&index, &token(1)).holder.unwrap().owner, issued(1).owner);
+    assert!(index.key(&acme(), key_id(2)).is_none(), "another tenant's key");
+    assert!(index.key(&other, key_id(2)).is_some());
+}
+
+#[test]
+fn the_applied_position_never_moves_back() {
+    let (index, mut writer) = given_acme();
+    writer.advance(at(9));
+    writer.advance(at(4));
+    assert_eq!(index.applied(), at(9));
+}

@@ -1,0 +1,173 @@
+//! A snapshot comes back whole or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{KeyIssued, Labels, Networks, Revision, ScopeSet, TenantId};
+
+use super::*;
+use crate::given::*;
+use crate::{IndexWriter, KeyIndex, Verdict};
+
+const LOG: LogId = LogId::from_u128(42);
+const READER: u32 = 3;
+const HEADER: SnapshotHeader = SnapshotHeader { log_id: LOG, position: Position::new(40), reader: READER };
+
+/// Every kind of row, tenant and value.
+fn given_index() -> (Arc<KeyIndex>, IndexWriter) {
+    let (index, mut writer) = given_acme();
+    let operators = TenantId::operators();
+    let _ = writer.open_tenant(at(2), &operators, &opened());
+    let _ = writer.issue(at(3), &operators, key_id(1), &issued(1));
+    let rich = KeyIssued {
+        expires_at: Some(LATER),
+        issuer: Some(key_id(1)),
+        scopes: ScopeSet::parse(["lists:*", "campaigns:send"]).unwrap(),
+        labels: Labels::new(vec!["service=mailer".parse().unwrap(), "team=lists".parse().unwrap()]).unwrap(),
+        networks: Networks::parse(["192.0.2.0/24", "2001:db8::1"]).unwrap(),
+        ..issued(2)
+    };
+    let _ = writer.issue(at(4), &acme(), key_id(2), &rich);
+    let mut sealed = issued(3);
+    sealed.owner.tag = domain::OwnerTag::from_bytes([6; 16]);
+    sealed.owner.name = domain::Personal::Sealed(vec![0, 1, 255]);
+    let _ = writer.issue(at(5), &acme(), key_id(3), &sealed);
+    let _ = writer.issue(at(6), &acme(), key_id(4), &issued(4));
+    let _ = writer.revoke(at(7), &acme(), key_id(4), Revision::new(2), NOW);
+    let _ = writer.issue(at(8), &acme(), key_id(5), &issued(5));
+    let _ = writer.expire(at(9), &acme(), key_id(5), Revision::new(2), NOW);
+    writer.quarantine_key(at(10), &acme(), key_id(3));
+    writer.quarantine_key(at(11), &acme(), key_id(6));
+    writer.quarantine_tenant(at(12), &tenant("other"));
+    let _ = writer.issue(at(13), &tenant("unopened"), key_id(7), &issued(7));
+    writer.note_notice(&acme(), at(9));
+    writer.advance(HEADER.position);
+    (index, writer)
+}
+
+fn written(writer: &IndexWriter) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    writer.write_snapshot(&HEADER, &mut bytes).unwrap();
+    bytes
+}
+
+fn read(bytes: &[u8]) -> Result<(SnapshotHeader, Arc<KeyIndex>, IndexWriter), SnapshotError> {
+    read_snapshot(bytes, LOG, READER, MAX_STALENESS)
+}
+
+/// Puts the right checksums over changed bytes.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let header_crc = crc32fast::hash(&bytes[..HEADER_BYTES]);
+    bytes[HEADER_BYTES..HEADER_BYTES + 4].copy_from_slice(&header_crc.to_le_bytes());
+    let end = bytes.len() - 4;
+    let crc = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_snapshot_comes_back_whole() {
+    let (index, writer) = given_index();
+    let (header, back, mut back_writer) = read(&written(&writer)).unwrap();
+    assert_eq!((header, back.applied(), back.key_count()), (HEADER, HEADER.position, index.key_count()));
+    for name in ["acme", "other", "unopened", "rescind", "absent"] {
+        assert_eq!(back.tenant(&tenant(name)), index.tenant(&tenant(name)), "{name}");
+        for n in 1..=8 {
+            assert_eq!(back.key(&tenant(name), key_id(n)), index.key(&tenant(name), key_id(n)), "{name} {n}");
+        }
+    }
+    assert_eq!(back.keys_of_operators(), index.keys_of_operators());
+    assert_eq!(verify(&back, &token(2)).verdict, Verdict::Stale, "the lease must be proven anew");
+    back.prove_fresh(MOMENT.boot_ms);
+    for n in 1..=8 {
+        let (ours, theirs) = (verify(&index, &token(n)), verify(&back, &token(n)));
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{n}");
+    }
+    // The writer goes on where the other stopped.
+    assert_eq!(back_writer.issue(at(8), &acme(), key_id(5), &issued(5)), crate::Applied::Older);
+    let revoked = back_writer.revoke(at(41), &acme(), key_id(2), Revision::new(2), NOW);
+    assert_eq!((revoked, verify(&back, &token(2)).verdict), (crate::Applied::Done, Verdict::Revoked));
+    let issued_after = KeyIssued { issuer: Some(key_id(1)), ..issued(8) };
+    assert_eq!(back_writer.issue(at(42), &acme(), key_id(8), &issued_after), crate::Applied::Done);
+    assert_eq!(back.key(&acme(), key_id(8)).unwrap().key.issuer, Some(key_id(1)));
+}
+
+#[test]
+fn an_empty_index_comes_back() {
+    let (_, mut writer) = crate::new_index(MAX_STALENESS);
+    writer.advance(HEADER.position);
+    assert_eq!(read(&written(&writer)).unwrap().1.key_count(), 0);
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let bytes = written(&given_index().1);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            assert!(read(&changed).is_err(), "bit {bit} of byte {at}");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_and_any_addition_is_noticed() {
+    let bytes = written(&given_index().1);
+    for len in 0..bytes.len() {
+        assert!(read(&bytes[..len]).is_err(), "cut off at {len}");
+    }
+    let longer = [&*bytes, &[0]].concat();
+    assert!(matches!(read(&longer), Err(SnapshotError::Damaged { what: "bytes after the end" })));
+}
+
+#[test]
+fn wrong_bytes_under_right_checksums_never_panic() {
+    let bytes = written(&given_index().1);
+    for at in 0..bytes.len() - 4 {
+        for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            if let Ok((_, index, _)) = read(&sealed(changed)) {
+                // What is accepted can also be used.
+                for n in 1..=8 {
+                    let _ = verify(&index, &token(n));
+                    let _ = index.key(&acme(), key_id(n));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_count_is_not_believed_before_its_values_come() {
+    let bytes = written(&given_index().1);
+    // Six counts of four bytes and one of eight end the header.
+    for (at, len) in (HEADER_BYTES - 32..HEADER_BYTES).step_by(4).map(|at| (at, 4)) {
+        let mut changed = bytes.clone();
+        changed[at..at + len].fill(0xff);
+        assert!(read(&sealed(changed)).is_err(), "count at {at}");
+    }
+}
+
+#[test]
+fn another_log_a_newer_reader_and_another_format_are_told_apart() {
+    let bytes = written(&given_index().1);
+    let other = read_snapshot(&*bytes, LogId::from_u128(43), READER, MAX_STALENESS);
+    assert!(matches!(other, Err(SnapshotError::OtherLog { found: LOG, .. })));
+    let older = read_snapshot(&*bytes, LOG, READER - 1, MAX_STALENESS);
+    assert!(matches!(older, Err(SnapshotError::Reader { found: READER, max: 2 })));
+    assert!(read_snapshot(&*bytes, LOG, READER + 1, Duration::ZERO).is_ok());
+    let mut format = bytes.clone();
+    format[8] = 2;
+    assert!(matches!(read(&sealed(format)), Err(SnapshotError::Format { found: 2, known: 1 })));
+    assert!(matches!(read(b"rescind!"), Err(SnapshotError::NotASnapshot)));
+}
+
+#[test]
+fn a_header_of_another_position_is_refused() {
+    let (_, writer) = given_index();
+    let header = SnapshotHeader { position: at(39), ..HEADER };
+    let error = writer.write_snapshot(&header, io::sink()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
