@@ -1,1 +1,26 @@
-//! Placeholder, replaced within the hour.
+//! Shows: workers that follow the log into the key index and into views in sled; all of it can be rebuilt from the log.
+
+mod changes;
+mod follow;
+#[cfg(test)]
+mod given;
+mod index_worker;
+mod projection;
+mod shelf;
+mod snapshot;
+pub mod stores;
+#[cfg(test)]
+mod tests;
+pub mod tree;
+mod view;
+mod view_worker;
+mod views;
+
+pub use index_worker::LiveNotice;
+pub use projection::{Keeps, Progress, Projection, ProjectionConfig};
+pub use shelf::{QueryError, Stage, Status};
+pub use views::MAX_PAGE;
+pub use views::history::{History, HistoryPage, StoredEvent};
+pub use views::keys::{DueKey, KeyCursor, KeyCursorError, KeyIssue, KeyPage, KeyQuery, KeyRow, Keys};
+pub use views::notices::{Notices, StoredNotice};
+pub use views::tenants::{TenantOpening, TenantPage, TenantRow, Tenants};

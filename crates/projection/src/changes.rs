@@ -1,0 +1,45 @@
+//! The changes that a run of events makes to a tree, gathered until they are applied as one batch.
+
+use std::collections::HashMap;
+
+use crate::tree::{Batch, Tree, TreeError};
+
+/// A tree as it will be once the gathered changes are applied.
+pub(crate) struct Changes<'a> {
+    tree: &'a dyn Tree,
+    pending: HashMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl<'a> Changes<'a> {
+    pub(crate) fn on(tree: &'a dyn Tree) -> Self {
+        Self { tree, pending: HashMap::new() }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        match self.pending.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.tree.get(key),
+        }
+    }
+
+    /// The last key under `prefix` in the tree itself; what is only gathered yet is not looked at.
+    pub(crate) fn last_applied(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        Ok(self.tree.last(prefix)?.map(|(key, _)| key))
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.pending.insert(key, Some(value));
+    }
+
+    pub(crate) fn remove(&mut self, key: Vec<u8>) {
+        self.pending.insert(key, None);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(crate) fn into_batch(self) -> Batch {
+        self.pending.into_iter().collect()
+    }
+}

@@ -1,0 +1,336 @@
+//! Follows the log into the key index: the one task that writes its rows, and that announces each notice to live feeds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::{Envelope, Event, LogId, Position, StreamName, TenantId};
+use eventlog::{EventLog, Follower, ReadError, Recorded};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error, info, warn};
+use verify::{Applied, IndexWriter};
+use wire::notice_of;
+
+use crate::follow::{Backoff, Stop};
+use crate::shelf::{Stage, Status};
+use crate::snapshot::{SNAPSHOT_AFTER, SNAPSHOT_EVENTS, save};
+use crate::stores::Stores;
+use crate::views::notices::StoredNotice;
+
+/// The most live notices that wait for a slow listener: two seconds of a busy service. Who falls behind further is told so
+/// by the channel and resumes from the view.
+pub(crate) const LIVE_NOTICES: usize = 16_384;
+
+/// Counts the events that could not be read here.
+const QUARANTINED: &str = "rescind_quarantined_events_total";
+
+/// The position that the index has taken in.
+const APPLIED: &str = "rescind_index_applied_position";
+
+/// A notice just applied, as it goes out.
+pub type LiveNotice = StoredNotice;
+
+/// What the index worker tells the rest of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) applied: watch::Sender<Position>,
+    pub(crate) notices: broadcast::Sender<Arc<LiveNotice>>,
+}
+
+impl Told {
+    pub(crate) fn new(applied: Position) -> Self {
+        Self {
+            status: watch::Sender::new(Status { applied, ..Status::OPENING }),
+            applied: watch::Sender::new(applied),
+            notices: broadcast::Sender::new(LIVE_NOTICES),
+        }
+    }
+}
+
+/// The worker's own things.
+pub(crate) struct IndexWorker {
+    log: Arc<dyn EventLog>,
+    stores: Arc<dyn Stores>,
+    log_id: LogId,
+    told: Told,
+    /// None only while a thread that may wait has it, to write a snapshot.
+    rows: Option<Rows>,
+    /// Where the last snapshot stands, or was tried.
+    saved: Position,
+    saved_at: Instant,
+}
+
+/// The index's writer and what is needed beside it to take in one event.
+pub(crate) struct Rows {
+    pub(crate) writer: IndexWriter,
+    pub(crate) applied: Position,
+    /// The last notice of each tenant that had one since the start; the index knows the others'.
+    last_notice: HashMap<TenantId, Position>,
+}
+
+/// Why following ended.
+enum End {
+    Stopped,
+    LogAway(String),
+    LogDamaged(String),
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable { .. } => Self::LogAway(error.to_string()),
+            ReadError::AheadOfLog { .. } | ReadError::Damaged { .. } => Self::LogDamaged(error.to_string()),
+        }
+    }
+}
+
+impl IndexWorker {
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        stores: Arc<dyn Stores>,
+        told: Told,
+        writer: IndexWriter,
+    ) -> Self {
+        let (log_id, applied) = (log.log_id(), writer.index().applied());
+        let rows = Some(Rows { writer, applied, last_notice: HashMap::new() });
+        Self { log, stores, log_id, told, rows, saved: applied, saved_at: Instant::now() }
+    }
+
+    /// Runs until it is asked to stop, then saves a snapshot. Damage ends it for good: the index then never proves fresh
+    /// again and refuses all within `max_staleness`. Aborting it is a crash.
+    pub(crate) async fn run(mut self, mut stop: Stop) {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.follow(&mut stop, &mut backoff).await {
+                End::Stopped => return self.save().await,
+                End::LogAway(reason) => {
+                    debug!(reason, "the key index waits for the log");
+                    stop.pause(backoff.pause()).await;
+                }
+                End::LogDamaged(reason) => {
+                    self.told.status.send_modify(|status| status.stage = Stage::Stopped);
+                    error!(
+                        reason,
+                        log.position = self.applied().get(),
+                        "the log cannot be followed any further: this server refuses all keys as stale; compare it with \
+                         a backup or another server, then start again"
+                    );
+                    self.forget_snapshot().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn applied(&self) -> Position {
+        *self.told.applied.borrow()
+    }
+
+    async fn follow(&mut self, stop: &mut Stop, backoff: &mut Backoff) -> End {
+        let mut follower = match self.begin(stop).await {
+            Ok(follower) => follower,
+            Err(end) => return end,
+        };
+        loop {
+            let events = tokio::select! {
+                biased;
+                () = stop.asked() => return End::Stopped,
+                () = sleep_until(self.saved_at + SNAPSHOT_AFTER), if self.has_enough_to_save() => {
+                    self.save().await;
+                    continue;
+                }
+                events = follower.next() => events,
+            };
+            match events.map_err(End::from).and_then(|events| self.take_in(&events)) {
+                Ok(()) => backoff.reset(),
+                Err(end) => return end,
+            }
+        }
+    }
+
+    async fn begin(&self, stop: &mut Stop) -> Result<Box<dyn Follower>, End> {
+        let begin = async {
+            let head = self.log.head().await?;
+            if self.told.status.borrow().stage == Stage::Opening {
+                self.told.status.send_replace(Status::beginning(self.applied(), head));
+                info!(
+                    log.position = self.applied().get(),
+                    head = head.get(),
+                    "the key index follows the log"
+                );
+            }
+            self.log.follow(self.applied()).await
+        };
+        tokio::select! {
+            biased;
+            () = stop.asked() => Err(End::Stopped),
+            follower = begin => Ok(follower?),
+        }
+    }
+
+    /// Applies a run of events and publishes the position once, after all of them.
+    fn take_in(&mut self, events: &[Recorded]) -> Result<(), End> {
+        let rows =
+            self.rows.as_mut().ok_or_else(|| End::LogDamaged("the index's writer is gone".to_owned()))?;
+        let fed = (self.told.notices.receiver_count() > 0).then_some((&self.told.notices, self.log_id));
+        let applied = rows.take_in(events, fed);
+        let position = rows.applied;
+        self.told.status.send_modify(|status| {
+            let before = status.stage;
+            *status = status.at(position);
+            if before == Stage::CatchingUp && status.stage == Stage::Ready {
+                info!(log.position = position.get(), "the key index has caught up");
+            }
+        });
+        self.told.applied.send_replace(position);
+        metrics::gauge!(APPLIED).set(position.get() as f64);
+        applied.map_err(|found| End::LogDamaged(format!("after position {position} comes position {found}")))
+    }
+
+    fn has_enough_to_save(&self) -> bool {
+        self.applied().get() - self.saved.get() >= SNAPSHOT_EVENTS
+    }
+
+    /// Saves the index. It stands still meanwhile, but goes on answering.
+    async fn save(&mut self) {
+        let position = self.applied();
+        let Some(rows) = self.rows.take().filter(|_| position > self.saved) else { return };
+        let (stores, log_id) = (Arc::clone(&self.stores), self.log_id);
+        let work = move || {
+            let saved = save(&*stores, &rows.writer, log_id, rows.applied);
+            (rows, saved)
+        };
+        let (rows, saved) = self.stores.work().run(work).await;
+        match saved {
+            Ok(()) => info!(log.position = position.get(), "the key index was saved"),
+            // Only the next start is slower for it.
+            Err(error) => {
+                warn!(error = %error, log.position = position.get(), "the key index could not be saved")
+            }
+        }
+        (self.rows, self.saved, self.saved_at) = (Some(rows), position, Instant::now());
+    }
+
+    /// The snapshot may be of what the log does not say any more; the next start begins at the first event.
+    async fn forget_snapshot(&self) {
+        let stores = Arc::clone(&self.stores);
+        if let Err(error) = self.stores.work().run(move || stores.remove_snapshot()).await {
+            warn!(error = %error, "the saved key index could not be removed");
+        }
+    }
+}
+
+type Fed<'a> = Option<(&'a broadcast::Sender<Arc<LiveNotice>>, LogId)>;
+
+impl Rows {
+    /// Takes in a run of events, skipping what the index has; of a hole, answers the position behind it.
+    fn take_in(&mut self, events: &[Recorded], fed: Fed<'_>) -> Result<(), Position> {
+        let known = events.partition_point(|event| event.position <= self.applied);
+        let mut hole = Ok(());
+        for event in &events[known..] {
+            if event.position != self.applied.next() {
+                hole = Err(event.position);
+                break;
+            }
+            self.apply(event, fed);
+            self.applied = event.position;
+        }
+        // What came before a hole is true, and may be a revocation.
+        self.writer.advance(self.applied);
+        hole
+    }
+
+    fn apply(&mut self, event: &Recorded, fed: Fed<'_>) {
+        let Ok(stream) = event.stream.as_str().parse::<StreamName>() else {
+            return alarm(event, "its stream is neither a key's nor a tenant's");
+        };
+        match wire::decode(&stream, &event.payload) {
+            Ok(envelope) => {
+                match self.change(event.position, &envelope) {
+                    Applied::Done | Applied::Older => {}
+                    Applied::Misfit => {
+                        self.quarantine(
+                            event,
+                            &stream,
+                            "it does not follow what came before it in its stream",
+                        );
+                    }
+                }
+                self.announce(&envelope, event.position, fed);
+            }
+            Err(unreadable) => self.quarantine(event, &stream, &unreadable.to_string()),
+        }
+    }
+
+    fn change(&mut self, position: Position, envelope: &Envelope) -> Applied {
+        let writer = &mut self.writer;
+        let (revision, at) = (envelope.revision, envelope.occurred_at);
+        match (&envelope.stream, &envelope.event) {
+            (StreamName::Tenant(tenant), Event::TenantOpened(opened)) => {
+                writer.open_tenant(position, tenant, opened)
+            }
+            (StreamName::Key(tenant, key_id), Event::KeyIssued(issued)) => {
+                writer.issue(position, tenant, *key_id, issued)
+            }
+            (StreamName::Key(tenant, key_id), Event::KeyRevoked(_)) => {
+                writer.revoke(position, tenant, *key_id, revision, at)
+            }
+            (StreamName::Key(tenant, key_id), Event::KeyExpired(_)) => {
+                writer.expire(position, tenant, *key_id, revision, at)
+            }
+            (StreamName::Key(..), Event::TenantOpened(_))
+            | (StreamName::Tenant(_), Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_)) => {
+                Applied::Misfit
+            }
+        }
+    }
+
+    fn quarantine(&mut self, event: &Recorded, stream: &StreamName, reason: &str) {
+        match stream {
+            StreamName::Key(tenant, key_id) => self.writer.quarantine_key(event.position, tenant, *key_id),
+            StreamName::Tenant(tenant) => self.writer.quarantine_tenant(event.position, tenant),
+        }
+        alarm(event, reason);
+    }
+
+    /// Notes the tenant's notice, and sends it to whoever listens.
+    fn announce(&mut self, envelope: &Envelope, position: Position, fed: Fed<'_>) {
+        if !is_announced(envelope) {
+            return;
+        }
+        let tenant = envelope.stream.tenant();
+        if let Some((live, log_id)) = fed {
+            let previous = self.last_notice.get(tenant).copied().unwrap_or_else(|| {
+                self.writer.index().tenant(tenant).map_or(Position::NONE, |state| state.last_notice)
+            });
+            if let Some(notice) = notice_of(envelope, position, previous) {
+                // Nobody listening any more is no error.
+                let _ = live.send(Arc::new(StoredNotice::of(&notice, log_id)));
+            }
+        }
+        self.writer.note_notice(tenant, position);
+        match self.last_notice.get_mut(tenant) {
+            Some(last) => *last = position,
+            None => drop(self.last_notice.insert(tenant.clone(), position)),
+        }
+    }
+}
+
+/// Whether an event has a notice; says the same as [`notice_of`] without making one.
+const fn is_announced(envelope: &Envelope) -> bool {
+    match envelope.event {
+        Event::TenantOpened(_) => false,
+        Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_) => true,
+    }
+}
+
+fn alarm(event: &Recorded, reason: &str) {
+    metrics::counter!(QUARANTINED).increment(1);
+    error!(
+        stream = event.stream.as_str(),
+        log.position = event.position.get(),
+        reason,
+        "an event cannot be read: what its stream names is refused; a newer build may read it, revoking works"
+    );
+}

@@ -1,0 +1,174 @@
+//! The handle on all workers of one server: starts them, stops them, and hands out what they keep.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Position;
+use eventlog::EventLog;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use verify::KeyIndex;
+
+use crate::follow::Stop;
+use crate::index_worker::{IndexWorker, LiveNotice, Told};
+use crate::shelf::{Shelf, Status};
+use crate::snapshot;
+use crate::stores::Stores;
+use crate::view::View;
+use crate::view_worker;
+use crate::views::history::{History, HistoryView};
+use crate::views::keys::{Keys, KeysView};
+use crate::views::notices::{Notices, NoticesView};
+use crate::views::tenants::{Tenants, TenantsView};
+
+/// What a projection keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// The key index and all views.
+    Everything,
+    /// The key index alone: a server that only verifies. Its views answer that they are not ready.
+    IndexOnly,
+}
+
+/// What a projection needs to know.
+#[derive(Clone, Debug)]
+pub struct ProjectionConfig {
+    /// Where its things are.
+    pub stores: Arc<dyn Stores>,
+    /// What it keeps.
+    pub keeps: Keeps,
+    /// How long the index may go without a proof that it has heard everything.
+    pub max_staleness: Duration,
+}
+
+/// How far one worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// `index`, or the view's name.
+    pub name: &'static str,
+    /// Where it is.
+    pub status: Status,
+}
+
+/// The running workers. Dropping it is a crash: they end where they are, and nothing is flushed or saved.
+pub struct Projection {
+    /// The index that the index worker keeps.
+    pub index: Arc<KeyIndex>,
+    told: Told,
+    keys: Arc<Shelf>,
+    history: Arc<Shelf>,
+    tenants: Arc<Shelf>,
+    notices: Arc<Shelf>,
+    stop: watch::Sender<bool>,
+    workers: JoinSet<()>,
+}
+
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projection").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+impl Projection {
+    /// Reads the saved index, if there is a good one, and starts the workers. Does not wait until they have caught up, nor
+    /// for a log that is away.
+    pub async fn start(config: ProjectionConfig, log: Arc<dyn EventLog>) -> Self {
+        let ProjectionConfig { stores, keeps, max_staleness } = config;
+        let log_id = log.log_id();
+        // A log that is away tells its head later; a saved index beyond it is then found out by following.
+        let head = log.head().await.ok();
+        let from = Arc::clone(&stores);
+        let (index, writer) =
+            stores.work().run(move || snapshot::load(&*from, log_id, head, max_staleness)).await;
+        let (stop, stopped) = Stop::new();
+        let told = Told::new(index.applied());
+        let shelf = |view| Shelf::new(view, log_id, Arc::clone(&stores));
+        let mut projection = Self {
+            index,
+            told: told.clone(),
+            keys: shelf(KeysView::NAME),
+            history: shelf(HistoryView::NAME),
+            tenants: shelf(TenantsView::NAME),
+            notices: shelf(NoticesView::NAME),
+            stop,
+            workers: JoinSet::new(),
+        };
+        let worker = IndexWorker::new(Arc::clone(&log), Arc::clone(&stores), told, writer);
+        projection.workers.spawn(worker.run(stopped.clone()));
+        if keeps == Keeps::Everything {
+            projection.spawn::<KeysView>(Arc::clone(&projection.keys), &log, &stopped);
+            projection.spawn::<HistoryView>(Arc::clone(&projection.history), &log, &stopped);
+            projection.spawn::<TenantsView>(Arc::clone(&projection.tenants), &log, &stopped);
+            projection.spawn::<NoticesView>(Arc::clone(&projection.notices), &log, &stopped);
+        }
+        projection
+    }
+
+    /// One follower a view: nothing is shared, so a view that is rebuilt holds up none of the others.
+    fn spawn<V: View>(&mut self, shelf: Arc<Shelf>, log: &Arc<dyn EventLog>, stopped: &Stop) {
+        self.workers.spawn(view_worker::run::<V>(shelf, Arc::clone(log), stopped.clone()));
+    }
+
+    /// The position up to which the index has taken in everything.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<Position> {
+        self.told.applied.subscribe()
+    }
+
+    /// How far the index has come; it is ready once it has what was in the log when this projection started.
+    #[must_use]
+    pub fn index_status(&self) -> watch::Receiver<Status> {
+        self.told.status.subscribe()
+    }
+
+    /// Notices from now on, as the index takes them in. A listener that falls behind by more than the channel holds is told
+    /// that it lags, and resumes from [`Self::notices`].
+    #[must_use]
+    pub fn live_notices(&self) -> broadcast::Receiver<Arc<LiveNotice>> {
+        self.told.notices.subscribe()
+    }
+
+    /// The view of keys.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        Keys { shelf: Arc::clone(&self.keys) }
+    }
+
+    /// The view of histories.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History { shelf: Arc::clone(&self.history) }
+    }
+
+    /// The view of tenants.
+    #[must_use]
+    pub fn tenants(&self) -> Tenants {
+        Tenants { shelf: Arc::clone(&self.tenants) }
+    }
+
+    /// The view of notices.
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        Notices { shelf: Arc::clone(&self.notices) }
+    }
+
+    /// How far each worker has come, the index first.
+    #[must_use]
+    pub fn progress(&self) -> Vec<Progress> {
+        let views = [&self.keys, &self.history, &self.tenants, &self.notices];
+        let views = views.map(|shelf| Progress { name: shelf.view, status: *shelf.status.borrow() });
+        let index = Progress { name: "index", status: *self.told.status.borrow() };
+        [index].into_iter().chain(views).collect()
+    }
+
+    /// Ends all workers gently: the views are flushed and closed, the index is saved.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "a worker of the projection ended in a panic");
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole projection: every worker on one log, through restarts, crashes and damage.
+
+mod whole;

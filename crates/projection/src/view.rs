@@ -1,0 +1,166 @@
+//! What a view is, and the store that keeps one: its rows and its bookmark move together or not at all.
+
+use domain::{Envelope, LogId, Position, StreamName};
+use eventlog::Recorded;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use wire::Unreadable;
+
+use crate::changes::Changes;
+use crate::tree::{Tree, TreeError};
+
+/// The row that says what the tree is and how far it has come. No view's own rows begin with this byte.
+const META: &[u8] = b"\0meta";
+
+/// The most events of one batch: large enough that the bookmark's row costs nothing, small enough that a batch is a few
+/// hundred kilobytes.
+const BATCH_EVENTS: usize = 1_000;
+
+/// A read model: a pure function of the log, kept as rows of one tree.
+///
+/// An event may be applied again after a crash, but then to the rows as they were before it: never twice to the same rows.
+/// Whatever a view keeps in itself must be a cache of its tree, since it is dropped whenever a batch fails.
+pub(crate) trait View: Default + Send + Sync + 'static {
+    /// Its folder and its name in metrics.
+    const NAME: &'static str;
+    /// The form of its rows. Another number means that it is rebuilt.
+    const SCHEMA: u32;
+
+    /// Takes in one event, readable or not.
+    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError>;
+}
+
+/// One event of the log as views see it.
+pub(crate) struct Entry<'a> {
+    pub(crate) stream: StreamName,
+    pub(crate) recorded: &'a Recorded,
+}
+
+impl<'a> Entry<'a> {
+    /// None for a stream that is neither a key's nor a tenant's: there is nothing to show it under.
+    pub(crate) fn of(recorded: &'a Recorded) -> Option<Self> {
+        Some(Self { stream: recorded.stream.as_str().parse().ok()?, recorded })
+    }
+
+    pub(crate) const fn position(&self) -> Position {
+        self.recorded.position
+    }
+
+    pub(crate) fn read(&self) -> Result<Envelope, Unreadable> {
+        wire::decode(&self.stream, &self.recorded.payload)
+    }
+}
+
+/// Why a tree is not this view of this log.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("it has rows but does not say what they are")]
+    NoMeta,
+    #[error("its rows have form {found}, this build writes form {wanted}")]
+    Schema { found: u32, wanted: u32 },
+    #[error("it shows the log {found}, this is the log {wanted}")]
+    OtherLog { found: LogId, wanted: LogId },
+    #[error("it was written at reader level {found}, this build reads at {wanted}")]
+    OtherReader { found: u32, wanted: u32 },
+    #[error("its bookmark {bookmark} is beyond the head {head} of the log")]
+    AheadOfLog { bookmark: Position, head: Position },
+}
+
+/// Why a run of events could not be taken in.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum ApplyError {
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the log goes on at position {found}, not at {expected}")]
+    Hole { expected: Position, found: Position },
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    schema: u32,
+    log_id: [u8; 16],
+    /// What its writer understood: a build that reads more may read what was unreadable then.
+    reader: u32,
+    position: u64,
+}
+
+/// The bookmark of a tree, after checking that it is view `V` of this log; [`Position::NONE`] for an empty tree.
+pub(crate) fn bookmark<V: View>(tree: &dyn Tree, log_id: LogId, head: Position) -> Result<Position, Unfit> {
+    let Some(bytes) = tree.get(META)? else {
+        return if tree.scan(b"", None, 1)?.is_empty() { Ok(Position::NONE) } else { Err(Unfit::NoMeta) };
+    };
+    let meta: Meta = decode_row(&bytes)?;
+    let (found, bookmark) = (LogId::from_bytes(meta.log_id), Position::new(meta.position));
+    if meta.schema != V::SCHEMA {
+        Err(Unfit::Schema { found: meta.schema, wanted: V::SCHEMA })
+    } else if found != log_id {
+        Err(Unfit::OtherLog { found, wanted: log_id })
+    } else if meta.reader != wire::READER_LEVEL {
+        Err(Unfit::OtherReader { found: meta.reader, wanted: wire::READER_LEVEL })
+    } else if bookmark > head {
+        Err(Unfit::AheadOfLog { bookmark, head })
+    } else {
+        Ok(bookmark)
+    }
+}
+
+/// A view and how far its tree has come. Owned by the view's worker, the only writer of the tree.
+pub(crate) struct ViewStore<V> {
+    view: V,
+    log_id: LogId,
+    applied: Position,
+}
+
+impl<V: View> ViewStore<V> {
+    pub(crate) fn new(log_id: LogId, applied: Position) -> Self {
+        Self { view: V::default(), log_id, applied }
+    }
+
+    pub(crate) const fn applied(&self) -> Position {
+        self.applied
+    }
+
+    /// Takes in a run of events: each batch with the bookmark that belongs to it, so that a crash between two batches
+    /// leaves a true bookmark. What the tree has is skipped.
+    pub(crate) fn apply(&mut self, tree: &dyn Tree, events: &[Recorded]) -> Result<(), ApplyError> {
+        let known = events.partition_point(|event| event.position <= self.applied);
+        for events in events[known..].chunks(BATCH_EVENTS) {
+            let mut changes = Changes::on(tree);
+            let mut applied = self.applied;
+            for event in events {
+                if event.position != applied.next() {
+                    return Err(ApplyError::Hole { expected: applied.next(), found: event.position });
+                }
+                if let Some(entry) = Entry::of(event) {
+                    self.view.apply(&entry, &mut changes)?;
+                }
+                applied = event.position;
+            }
+            let meta = Meta {
+                schema: V::SCHEMA,
+                log_id: self.log_id.to_bytes(),
+                reader: wire::READER_LEVEL,
+                position: applied.get(),
+            };
+            changes.put(META.to_vec(), encode_row(&meta));
+            tree.apply(changes.into_batch())?;
+            self.applied = applied;
+        }
+        Ok(())
+    }
+}
+
+/// The postcard form of a row.
+pub(crate) fn encode_row<T: Serialize>(row: &T) -> Vec<u8> {
+    postcard::to_stdvec(row).expect("rows are numbers, texts and lists, which postcard always writes")
+}
+
+/// Reads a row; bytes left over are damage, since postcard itself would not mind them.
+pub(crate) fn decode_row<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, TreeError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((row, [])) => Ok(row),
+        Ok(_) | Err(_) => Err(TreeError::damaged("a row is not of the form that this view writes")),
+    }
+}
