@@ -60,9 +60,12 @@ impl IssueKey {
         bits.copy_from_slice(&hash.finalize()[..16]);
         let hashed = u128::from_be_bytes(bits);
         let random = (1 << Ulid::RAND_BITS) - 1;
+        // The library wraps a text beyond 128 bits around; such a text is no ULID.
         match Ulid::from_string(command_id.as_str()) {
-            Ok(ulid) => KeyId::from_u128((ulid.0 & !random) | (hashed & random)),
-            Err(_) => KeyId::from_u128(hashed),
+            Ok(ulid) if command_id.as_str().as_bytes()[0] <= b'7' => {
+                KeyId::from_u128((ulid.0 & !random) | (hashed & random))
+            }
+            _ => KeyId::from_u128(hashed),
         }
     }
 
