@@ -1,0 +1,7 @@
+//! Golden files: what is stored, announced or derived must stay as it once was. They were computed by another program
+//! and are never edited; a new event or version brings new files.
+
+mod events;
+mod files;
+mod notices;
+mod vectors;

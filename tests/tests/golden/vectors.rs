@@ -1,0 +1,145 @@
+//! Vectors that another implementation has to meet: the key's text and digest, derived key ids, keyed tags.
+
+use domain::{
+    CommandId, Environment, ExpireKey, IssueKey, KeyFormatError, KeyId, Label, Labels, Networks, OpenTenant,
+    Owner, OwnerTag, ParsedKey, Personal, PersonalText, PlainSecret, Prefix, RequestTag, RevokeKey,
+    RevokeReason, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+};
+use wire::TagSecret;
+
+use crate::files::{hex, rows, unhex};
+
+const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A secret of just these characters: each is drawn by its place in the alphabet.
+fn secret(text: &str) -> PlainSecret {
+    PlainSecret::draw(|bytes| {
+        for (byte, c) in bytes.iter_mut().zip(text.chars()) {
+            *byte = u8::try_from(BASE62.find(c).expect("a secret is base62")).unwrap();
+        }
+    })
+}
+
+#[test]
+fn keys_are_written_and_read_in_the_published_form() {
+    for row in rows("keys.txt") {
+        let [prefix, environment, key_id, secret_text, key, digest] =
+            row.split(' ').collect::<Vec<_>>().try_into().expect("six words a row");
+        let (prefix, environment): (Prefix, Environment) =
+            (prefix.parse().unwrap(), environment.parse().unwrap());
+        let key_id: KeyId = key_id.parse().unwrap();
+        assert_eq!(format_key(&prefix, environment, key_id, &secret(secret_text)).expose(), key);
+        assert_eq!(
+            hex(&digest_key(&prefix, environment, key_id, &secret(secret_text)).to_bytes()),
+            digest,
+            "{key}"
+        );
+        for text in [key.to_owned(), format!("secret-token:{key}")] {
+            let parsed = ParsedKey::parse(&text).unwrap_or_else(|error| panic!("{key}: {error}"));
+            assert_eq!(
+                (parsed.prefix, parsed.environment, parsed.key_id),
+                (prefix.as_str(), environment, key_id)
+            );
+            assert_eq!(hex(&parsed.digest().to_bytes()), digest, "{key}");
+        }
+    }
+}
+
+#[test]
+fn texts_that_are_no_keys_are_refused_for_the_right_reason() {
+    for row in rows("keys-refused.txt") {
+        let (why, text) = row.split_once(' ').expect("two words a row");
+        let expected = match why {
+            "checksum" => KeyFormatError::Checksum,
+            _ => KeyFormatError::Shape,
+        };
+        assert_eq!(ParsedKey::parse(text).err(), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_key_id_follows_from_tenant_and_command_id() {
+    for row in rows("key-ids.txt") {
+        let [tenant, command_id, key_id] =
+            row.split(' ').collect::<Vec<_>>().try_into().expect("three words a row");
+        let (tenant, command_id): (TenantId, CommandId) =
+            (tenant.parse().unwrap(), command_id.parse().unwrap());
+        assert_eq!(IssueKey::key_id(&tenant, &command_id).to_string(), key_id, "{tenant} {command_id}");
+    }
+}
+
+#[test]
+fn an_owners_tag_is_an_hmac_under_the_tenants_secret() {
+    for row in rows("owner-tags.txt") {
+        let (secret, rest) = row.split_once(' ').unwrap();
+        let (tag, owner) = rest.split_once(' ').unwrap();
+        let secret = TagSecret::from_seal(&unhex(secret)).expect("32 bytes");
+        assert_eq!(hex(&secret.owner_tag(owner).to_bytes()), tag, "{owner}");
+    }
+}
+
+#[test]
+fn a_commands_tag_is_an_hmac_under_the_tenants_secret() {
+    for row in rows("request-tags.txt") {
+        let [secret, tag, command] =
+            row.split(' ').collect::<Vec<_>>().try_into().expect("three words a row");
+        let secret = TagSecret::from_seal(&unhex(secret)).expect("32 bytes");
+        assert_eq!(hex(&request_tag(&secret, command).to_bytes()), tag, "{command}");
+    }
+}
+
+fn request_tag(secret: &TagSecret, command: &str) -> RequestTag {
+    let (tenant, key_id): (TenantId, KeyId) =
+        ("acme".parse().unwrap(), "01JDA7W5W6M4Q0T3S8V2N9X1YZ".parse().unwrap());
+    match command {
+        "open-tenant" | "open-tenant-unnamed" => {
+            let named = command == "open-tenant";
+            let prefix = if named { "mail" } else { "rsk" };
+            let name = named.then(|| plain("Acme Newsletters"));
+            secret.request_tag(&OpenTenant { tenant, name, prefix: prefix.parse().unwrap() })
+        }
+        "issue-key" => secret.request_tag(&issue_key(tenant)),
+        "issue-key-minimal" => secret.request_tag(&IssueKey {
+            environment: Environment::Test,
+            name: None,
+            owner: owner(Personal::Sealed(vec![0xff, 0x00, 0x80, 0xc3, 0x28])),
+            scopes: ScopeSet::default(),
+            labels: Labels::default(),
+            networks: Networks::default(),
+            expires_at: None,
+            ..issue_key(tenant)
+        }),
+        "revoke-key" => {
+            let note = Some(plain("Seen in a public repository"));
+            secret.request_tag(&RevokeKey { tenant, key_id, reason: RevokeReason::Compromised, note })
+        }
+        "revoke-key-without-note" => {
+            secret.request_tag(&RevokeKey { tenant, key_id, reason: RevokeReason::OwnerLeft, note: None })
+        }
+        "expire-key" => secret.request_tag(&ExpireKey { tenant, key_id }),
+        unknown => panic!("tests/golden/request-tags.txt names {unknown}: build that command here"),
+    }
+}
+
+fn issue_key(tenant: TenantId) -> IssueKey {
+    let label = |text: &str| text.parse::<Label>().unwrap();
+    IssueKey {
+        tenant,
+        environment: Environment::Live,
+        name: Some(plain("Spring campaign")),
+        owner: owner(plain("list-sender")),
+        scopes: ScopeSet::parse(["lists:*", "campaigns:send"]).unwrap(),
+        labels: Labels::new(vec![label("team=lists/eu"), label("service=mailer")]).unwrap(),
+        networks: Networks::parse(["2001:db8::/32", "192.0.2.0/24"]).unwrap(),
+        expires_at: Some(Timestamp::from_millis(1_811_160_000_000)),
+        issuer: None,
+    }
+}
+
+fn owner(name: Personal) -> Owner {
+    Owner { tag: OwnerTag::from_bytes([0; 16]), name }
+}
+
+fn plain(text: &str) -> Personal {
+    Personal::Plain(PersonalText::note(text).unwrap())
+}
