@@ -81,8 +81,11 @@ pub async fn conformance<P: LogPlace>(fresh: impl AsyncFn() -> P) {
 pub async fn conformance_of_seals(fresh: impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
     named("sealing::an_absent_seal_is_none", sealing::an_absent_seal_is_none(&fresh().await)).await;
     named("sealing::a_seal_is_put_once", sealing::a_seal_is_put_once(&fresh().await)).await;
-    named("sealing::racing_writers_are_answered_the_same", sealing::racing_writers_are_answered_the_same(&fresh().await))
-        .await;
+    named(
+        "sealing::racing_writers_are_answered_the_same",
+        sealing::racing_writers_are_answered_the_same(&fresh().await),
+    )
+    .await;
 }
 
 /// Puts the case's name before whatever it panicked with.
@@ -103,7 +106,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_names_its_case() {
-        let failing = AssertUnwindSafe(named("reading::something", async { assert_eq!(1, 2, "counts differ") }));
+        let failing =
+            AssertUnwindSafe(named("reading::something", async { assert_eq!(1, 2, "counts differ") }));
         let panic = failing.catch_unwind().await.unwrap_err();
         let words = words(&*panic);
         assert!(words.starts_with("conformance case reading::something: "), "{words}");

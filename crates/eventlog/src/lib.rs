@@ -4,12 +4,15 @@
 //! when [`conformance`] passes on it.
 
 mod conformance;
+mod embedded;
+pub mod jetstream;
 mod memory;
 mod port;
 
 pub use conformance::{LogPlace, conformance, conformance_of_seals};
+pub use embedded::{EmbeddedLog, EmbeddedSeals, OpenError};
 pub use memory::{MemoryLog, MemorySeals};
 pub use port::{
-    AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded, SealStore,
-    StreamId, StreamIdError, StreamWrite, Unit,
+    AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded,
+    SealStore, StreamId, StreamIdError, StreamWrite, Unit,
 };

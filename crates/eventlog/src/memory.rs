@@ -9,7 +9,8 @@ use domain::{LogId, Position, TenantId};
 use tokio::sync::watch;
 
 use crate::port::{
-    AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId, Unit,
+    AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId,
+    Unit,
 };
 
 /// The most events one [`Follower::next`] answers: enough to be fast, small enough to take turns with others.
@@ -75,7 +76,8 @@ impl History {
     fn append(&mut self, unit: &Unit) -> Outcome {
         let stale = unit.writes.iter().find(|write| self.last(&write.stream) != write.expected);
         if let Some(write) = stale {
-            let conflict = || Outcome::Conflict { stream: write.stream.clone(), actual: self.last(&write.stream) };
+            let conflict =
+                || Outcome::Conflict { stream: write.stream.clone(), actual: self.last(&write.stream) };
             return self.standing(unit).map_or_else(conflict, |positions| Outcome::Appended { positions });
         }
         let mut positions = Vec::with_capacity(unit.event_count());
@@ -100,7 +102,8 @@ impl History {
         let mut positions = Vec::with_capacity(unit.event_count());
         for write in &unit.writes {
             let after = self.positions_after(&write.stream, write.expected).get(..write.events.len())?;
-            let same = write.events.iter().zip(after).all(|(event, &position)| self.at(position).id == event.id);
+            let same =
+                write.events.iter().zip(after).all(|(event, &position)| self.at(position).id == event.id);
             if !same {
                 return None;
             }
@@ -135,7 +138,11 @@ impl EventLog for MemoryLog {
 
     async fn read_stream(&self, stream: &StreamId, after: Position) -> Result<Vec<Recorded>, ReadError> {
         let history = self.shared.history();
-        Ok(history.positions_after(stream, after).iter().map(|&position| history.at(position).clone()).collect())
+        Ok(history
+            .positions_after(stream, after)
+            .iter()
+            .map(|&position| history.at(position).clone())
+            .collect())
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -147,7 +154,11 @@ impl EventLog for MemoryLog {
         if after > head {
             return Err(ReadError::AheadOfLog { after, head });
         }
-        Ok(Box::new(MemoryFollower { heads: self.shared.head.subscribe(), shared: self.shared.clone(), after }))
+        Ok(Box::new(MemoryFollower {
+            heads: self.shared.head.subscribe(),
+            shared: self.shared.clone(),
+            after,
+        }))
     }
 
     async fn pulse(&self) -> Result<Pulse, ReadError> {

@@ -316,9 +316,12 @@ impl FromStr for StreamId {
     type Err = StreamIdError;
 
     fn from_str(text: &str) -> Result<Self, StreamIdError> {
-        let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let token =
+            |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         match text.split_once('.') {
-            Some((first, second)) if text.len() <= Self::MAX_LEN && token(first) && token(second) => Ok(Self(text.into())),
+            Some((first, second)) if text.len() <= Self::MAX_LEN && token(first) && token(second) => {
+                Ok(Self(text.into()))
+            }
             _ => Err(StreamIdError),
         }
     }

@@ -125,21 +125,29 @@ pub(super) async fn concurrent_appends_keep_the_order_of_each_stream(place: &mut
         let name = format!("acme.s{s}");
         let expected: Vec<u128> = (s * EACH..(s + 1) * EACH).collect();
         assert_eq!(ids(&streams[&stream(&name)]), expected, "order of {name}");
-        assert_eq!(read(&*handles[1], &name, NONE).await, streams[&stream(&name)], "{name} read and followed");
+        assert_eq!(
+            read(&*handles[1], &name, NONE).await,
+            streams[&stream(&name)],
+            "{name} read and followed"
+        );
     }
 }
 
 pub(super) async fn a_malformed_unit_does_not_happen(place: &mut dyn LogPlace) {
     let log = place.open().await;
     appended(send(&*log, one("acme.a", NONE, 1)).await);
-    let oversized = NewEvent { id: EventId::from_u128(9), payload: vec![7; NewEvent::MAX_PAYLOAD + 1].into() };
+    let oversized =
+        NewEvent { id: EventId::from_u128(9), payload: vec![7; NewEvent::MAX_PAYLOAD + 1].into() };
     let many: Vec<u128> = (100..=100 + Unit::MAX_EVENTS as u128).collect();
     let malformed = [
         ("no writes", unit([])),
         ("no events", unit([write("acme.b", NONE, &[])])),
         ("no events in one of two", unit([write("acme.b", NONE, &[2]), write("acme.c", NONE, &[])])),
         ("one stream twice", unit([write("acme.b", NONE, &[2]), write("acme.b", NONE, &[3])])),
-        ("three streams", unit([write("acme.b", NONE, &[2]), write("acme.c", NONE, &[3]), write("acme.d", NONE, &[4])])),
+        (
+            "three streams",
+            unit([write("acme.b", NONE, &[2]), write("acme.c", NONE, &[3]), write("acme.d", NONE, &[4])]),
+        ),
         ("too many events", unit([write("acme.b", NONE, &many)])),
         ("an oversized event", Unit::single(stream("acme.b"), NONE, oversized, Queue::Normal)),
     ];
@@ -153,7 +161,8 @@ pub(super) async fn a_malformed_unit_does_not_happen(place: &mut dyn LogPlace) {
 pub(super) async fn payloads_come_back_as_they_went(place: &mut dyn LogPlace) {
     let log = place.open().await;
     let largest: Vec<u8> = (0..NewEvent::MAX_PAYLOAD).map(|n| (n % 251) as u8).collect();
-    let payloads: [Bytes; 4] = [Bytes::new(), vec![0].into(), b"\0\r\n\xff\xfe".to_vec().into(), largest.into()];
+    let payloads: [Bytes; 4] =
+        [Bytes::new(), vec![0].into(), b"\0\r\n\xff\xfe".to_vec().into(), largest.into()];
     let mut last = NONE;
     for (payload, id) in payloads.iter().zip(1..) {
         let event = NewEvent { id: EventId::from_u128(id), payload: payload.clone() };
@@ -172,7 +181,8 @@ pub(super) async fn payloads_come_back_as_they_went(place: &mut dyn LogPlace) {
 pub(super) async fn streams_with_like_names_are_apart(place: &mut dyn LogPlace) {
     let log = place.open().await;
     let long = format!("{}.{}", "t".repeat(63), "K".repeat(36));
-    let names = ["a.b", "a.B", "a.bb", "aa.b", "a.b_", "a.b-", "a._tenant", "a-._tenant", "0.0", long.as_str()];
+    let names =
+        ["a.b", "a.B", "a.bb", "aa.b", "a.b_", "a.b-", "a._tenant", "a-._tenant", "0.0", long.as_str()];
     for (name, id) in names.iter().zip(1..) {
         let position = u64::try_from(id).expect("small");
         assert_eq!(appended(send(&*log, one(name, NONE, id)).await), [position], "{name}");

@@ -46,7 +46,8 @@ pub(super) async fn another_handle_reads_what_was_acknowledged(place: &mut dyn L
 pub(super) async fn the_head_is_never_below_what_was_acknowledged(place: &mut dyn LogPlace) {
     let handles = [place.open().await, place.open().await];
     let writers = (0..20_u128).map(|s| {
-        let [writer, reader] = if s % 2 == 0 { [&handles[0], &handles[1]] } else { [&handles[1], &handles[0]] };
+        let [writer, reader] =
+            if s % 2 == 0 { [&handles[0], &handles[1]] } else { [&handles[1], &handles[0]] };
         async move {
             let name = format!("acme.s{s}");
             let mut last = NONE;

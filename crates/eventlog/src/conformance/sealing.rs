@@ -46,7 +46,10 @@ pub(super) async fn racing_writers_are_answered_the_same(stores: &[Arc<dyn SealS
             async move { put(&**store, name, &[n; 32]).await }
         });
         let answers = join_all(writers).await;
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{name}: two writers were answered two seals");
+        assert!(
+            answers.iter().all(|answer| *answer == answers[0]),
+            "{name}: two writers were answered two seals"
+        );
         assert_eq!(get(&*stores[1], &name).await.as_ref(), Some(&answers[0]));
     }
 }

@@ -1,0 +1,110 @@
+//! The tenants' seals: a folder with one file a tenant, each written once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::TenantId;
+
+use crate::port::{ReadError, SealStore};
+
+/// The most unfinished files of one tenant: as many writers at once and crashes in the middle as can be meant.
+const MAX_DRAFTS: u32 = 1000;
+
+/// A folder of seals, each readable by its owner only. A tenant's seal is the file of its name; a name that begins with a
+/// dot is a seal that was being written when somebody stopped, and nobody reads it.
+///
+/// Two processes may use one folder: a seal gets its name by a hard link, which fails if the name is taken.
+#[derive(Clone, Debug)]
+pub struct EmbeddedSeals {
+    folder: Arc<Path>,
+}
+
+impl EmbeddedSeals {
+    /// Uses this folder, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+            #[cfg(unix)]
+            fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+            super::storage::sync_folder_of(folder)?;
+        }
+        Ok(Self { folder: folder.into() })
+    }
+
+    fn path(&self, tenant: &TenantId) -> PathBuf {
+        self.folder.join(tenant.as_str())
+    }
+
+    fn read(&self, tenant: &TenantId) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path(tenant)) {
+            Ok(seal) => Ok(Some(seal)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put_once(&self, tenant: &TenantId, seal: &[u8]) -> io::Result<Vec<u8>> {
+        if let Some(standing) = self.read(tenant)? {
+            // Its writer may have stopped before the folder was synced.
+            File::open(&self.folder)?.sync_all()?;
+            return Ok(standing);
+        }
+        let (draft, mut file) = self.draft(tenant)?;
+        let written = file.write_all(seal).and_then(|()| file.sync_all());
+        let linked = written.and_then(|()| fs::hard_link(&draft, self.path(tenant)));
+        // If we stop here, the draft stays and is never read.
+        let _ = fs::remove_file(&draft);
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => File::open(&self.folder)?.sync_all()?,
+        }
+        self.read(tenant)?.ok_or_else(|| io::Error::other("the seal was taken away"))
+    }
+
+    /// A new file of this call's own: never one that another process writes, nor one that was left behind.
+    fn draft(&self, tenant: &TenantId) -> io::Result<(PathBuf, File)> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        for number in 0..MAX_DRAFTS {
+            let path = self.folder.join(format!(".{tenant}.{number}"));
+            match options.open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return opened.map(|file| (path, file)),
+            }
+        }
+        Err(io::Error::other(format!("{MAX_DRAFTS} unfinished seals lie beside it: remove .{tenant}.*")))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        run: impl FnOnce(&Self, &TenantId) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (this, of) = (self.clone(), tenant.clone());
+        let ran = tokio::task::spawn_blocking(move || run(&this, &of)).await;
+        let failed = |reason: &dyn std::fmt::Display| ReadError::Unavailable {
+            reason: format!("the seal {}: {reason}", self.path(tenant).display()),
+        };
+        ran.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+}
+
+#[async_trait]
+impl SealStore for EmbeddedSeals {
+    async fn seal(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
+        self.blocking(tenant, |this, tenant| this.read(tenant)).await
+    }
+
+    async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let seal = seal.to_vec();
+        self.blocking(tenant, move |this, tenant| this.put_once(tenant, &seal)).await
+    }
+}
