@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Proves: what the tests share; the tests themselves are in `tests/tests/`.
+
+pub mod nats;
+pub mod tools;

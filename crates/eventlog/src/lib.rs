@@ -4,6 +4,7 @@
 //! when [`conformance`] passes on it.
 
 mod conformance;
+pub mod jetstream;
 mod embedded;
 pub mod jetstream;
 mod memory;

@@ -1,0 +1,91 @@
+//! The tenants' seals in a key-value bucket: each is created once and read from the leader.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::kv::{Config, Store};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, StorageType};
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::TenantId;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::connect::{ANSWER_LIMIT, ConnectError};
+use super::read::{silent, unavailable};
+use crate::port::{ReadError, SealStore};
+
+/// The bucket, and what NATS makes its stream and subjects from.
+const BUCKET: &str = "RESCIND_SEALS";
+const BUCKET_SUBJECTS: &str = "$KV.RESCIND_SEALS.";
+
+/// How long putting a seal may take, with an election in between.
+const PUT_LIMIT: Duration = Duration::from_secs(4);
+/// The wait between two looks at a seal that another handle is putting.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Seals in NATS, beside the log that they open. What is put is on as many servers as the log.
+#[derive(Clone, Debug)]
+pub struct JetStreamSeals {
+    store: Store,
+}
+
+impl JetStreamSeals {
+    pub(super) async fn open(js: &Context, replicas: usize) -> Result<Self, ConnectError> {
+        if let Ok(store) = js.get_key_value(BUCKET).await {
+            return Ok(Self { store });
+        }
+        let config = Config {
+            bucket: BUCKET.to_owned(),
+            description: "tenants' seals, written once".to_owned(),
+            history: 1,
+            storage: StorageType::File,
+            num_replicas: replicas,
+            ..Config::default()
+        };
+        let made = js.create_key_value(config).await;
+        let found = match made {
+            Ok(store) => Ok(store),
+            // Another handle made it in the meantime.
+            Err(error) => js.get_key_value(BUCKET).await.map_err(|_| error.to_string()),
+        };
+        found
+            .map(|store| Self { store })
+            .map_err(|reason| ConnectError::Stream { stream: format!("KV_{BUCKET}"), reason })
+    }
+
+    /// Not the bucket's own `get`, which a member that is behind may answer.
+    async fn at_leader(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
+        let subject = format!("{BUCKET_SUBJECTS}{tenant}");
+        let last = self.store.stream.raw_message_builder().last_by_subject(subject).send();
+        match timeout(ANSWER_LIMIT, last).await.map_err(|_| silent())? {
+            // A deletion by hand leaves an empty message; a seal is never empty.
+            Ok(message) => Ok(Some(message.payload.to_vec()).filter(|seal| !seal.is_empty())),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}
+
+#[async_trait]
+impl SealStore for JetStreamSeals {
+    async fn seal(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
+        self.at_leader(tenant).await
+    }
+
+    async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let deadline = Instant::now() + PUT_LIMIT;
+        loop {
+            if let Some(stands) = self.at_leader(tenant).await? {
+                return Ok(stands);
+            }
+            let create = self.store.create(tenant.as_str(), Bytes::copy_from_slice(seal));
+            match timeout_at(deadline, create).await.map_err(|_| silent())? {
+                Ok(_) => return Ok(seal.to_vec()),
+                // Another write of it stands or is under way: with replicas it shows a moment later.
+                Err(error) if Instant::now() >= deadline => return Err(unavailable(&error)),
+                Err(error) => tracing::debug!(%error, "a seal was not created; looking again"),
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}

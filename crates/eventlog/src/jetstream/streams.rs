@@ -1,0 +1,212 @@
+//! The three streams: how they are made, and what of an existing one we rely on.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamErrorKind, RequestErrorKind};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{Config, Info, PersistenceMode, Republish, RetentionPolicy, StorageType};
+use async_nats::jetstream::{Context, ErrorCode};
+use domain::LogId;
+use tokio::time::Instant;
+
+use super::connect::ConnectError;
+
+/// The stream that is the log.
+pub(super) const LOG: &str = "RESCIND_LOG";
+/// The stream of lease proofs, one message a handle.
+pub(super) const PULSE: &str = "RESCIND_PULSE";
+/// The stream of public notices.
+pub(super) const FEED: &str = "RESCIND_FEED";
+
+/// What stands before a stream's name in the subject of its events.
+pub(super) const EVENTS_PREFIX: &str = "rescind.events.";
+/// What stands before a handle's id in the subject of its pulse.
+pub(super) const PULSE_PREFIX: &str = "rescind.pulse.";
+/// What stands before tenant, kind and key in the subject of a notice.
+pub(super) const NOTICES_PREFIX: &str = "rescind.notices.";
+/// Where the server repeats each notice for whoever listens now: outside the feed's own subjects.
+const LIVE: &str = "rescind.live.>";
+
+/// The metadata that names the history; drawn by whoever made the stream, never changed.
+const LOG_ID: &str = "rescind.log_id";
+/// A handle that has not pulsed for so long is gone, and so is its message: handles come and go for years.
+const PULSE_MAX_AGE: Duration = Duration::from_secs(3600);
+/// A cluster that has just started elects for some seconds before it makes or finds a stream.
+const SETTLING_LIMIT: Duration = Duration::from_secs(15);
+/// How often a settling cluster is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+pub(super) fn log_config(replicas: usize, log_id: LogId) -> Config {
+    Config {
+        subjects: vec![format!("{EVENTS_PREFIX}*.*")],
+        metadata: [(LOG_ID.to_owned(), log_id.to_string())].into(),
+        ..history_config(LOG, replicas)
+    }
+}
+
+pub(super) fn feed_config(replicas: usize) -> Config {
+    Config {
+        subjects: vec![format!("{NOTICES_PREFIX}>")],
+        republish: Some(Republish {
+            source: format!("{NOTICES_PREFIX}>"),
+            destination: LIVE.to_owned(),
+            headers_only: false,
+        }),
+        ..history_config(FEED, replicas)
+    }
+}
+
+pub(super) fn pulse_config(replicas: usize) -> Config {
+    Config {
+        name: PULSE.to_owned(),
+        subjects: vec![format!("{PULSE_PREFIX}*")],
+        max_messages_per_subject: 1,
+        max_age: PULSE_MAX_AGE,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        ..Config::default()
+    }
+}
+
+/// Nothing ever leaves it, by age, by number or by hand.
+fn history_config(name: &str, replicas: usize) -> Config {
+    Config {
+        name: name.to_owned(),
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        deny_delete: true,
+        deny_purge: true,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..Config::default()
+    }
+}
+
+/// The stream as it is: found, or made now. Of two that make it at once, the loser finds the winner's; neither changes it.
+pub(super) async fn ensure(js: &Context, config: Config) -> Result<Info, ConnectError> {
+    let stream = config.name.clone();
+    let deadline = Instant::now() + SETTLING_LIMIT;
+    loop {
+        let reason = match find_or_make(js, &config).await {
+            Ok(info) => return check(info, &config),
+            Err(Trouble::Fatal(error)) => return Err(error),
+            Err(Trouble::Settling(reason)) => reason,
+        };
+        if Instant::now() >= deadline {
+            return Err(ConnectError::Stream { stream, reason });
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+enum Trouble {
+    /// The cluster elects, or another handle makes the same stream right now.
+    Settling(String),
+    Fatal(ConnectError),
+}
+
+async fn find_or_make(js: &Context, config: &Config) -> Result<Info, Trouble> {
+    match find(js, &config.name).await {
+        Err(Missing::NotThere) => {}
+        Err(Missing::Unknown(reason)) => return Err(Trouble::Settling(reason)),
+        Err(Missing::NoJetStream(reason)) => {
+            return Err(Trouble::Fatal(ConnectError::NoJetStream { reason }));
+        }
+        Ok(info) => return Ok(info),
+    }
+    match js.create_stream(config.clone()).await {
+        Ok(stream) => Ok(stream.cached_info().clone()),
+        Err(error) => match error.kind() {
+            CreateStreamErrorKind::JetStream(refusal) if !lost_the_race_or_early(refusal.error_code()) => {
+                Err(Trouble::Fatal(ConnectError::Stream {
+                    stream: config.name.clone(),
+                    reason: refusal.to_string(),
+                }))
+            }
+            _ => Err(Trouble::Settling(error.to_string())),
+        },
+    }
+}
+
+fn lost_the_race_or_early(code: ErrorCode) -> bool {
+    [ErrorCode::STREAM_NAME_EXIST, ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::STREAM_SUBJECT_OVERLAP]
+        .contains(&code)
+}
+
+pub(super) enum Missing {
+    NotThere,
+    NoJetStream(String),
+    Unknown(String),
+}
+
+/// Asks the stream's leader what it is and where it ends.
+pub(super) async fn find(js: &Context, stream: &str) -> Result<Info, Missing> {
+    let answer: Result<Response<Info>, _> = js.request(format!("STREAM.INFO.{stream}"), &()).await;
+    match answer {
+        Ok(Response::Ok(info)) => Ok(info),
+        Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            Err(Missing::NotThere)
+        }
+        Ok(Response::Err { error })
+            if [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT]
+                .contains(&error.error_code()) =>
+        {
+            Err(Missing::NoJetStream(error.to_string()))
+        }
+        Ok(Response::Err { error }) => Err(Missing::Unknown(error.to_string())),
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+            Err(Missing::NoJetStream(error.to_string()))
+        }
+        Err(error) => Err(Missing::Unknown(error.to_string())),
+    }
+}
+
+/// The name of the history that a stream holds.
+pub(super) fn log_id(info: &Info) -> Option<LogId> {
+    info.config.metadata.get(LOG_ID)?.parse().ok()
+}
+
+/// Refuses a stream that somebody set up in a way that could lose or reorder what we acknowledge.
+fn check(info: Info, wanted: &Config) -> Result<Info, ConnectError> {
+    let is = &info.config;
+    let history = wanted.deny_delete;
+    let endless = |limit: i64| limit <= 0;
+    let wrong = if is.subjects != wanted.subjects {
+        Some(format!("its subjects are {:?}, not {:?}", is.subjects, wanted.subjects))
+    } else if is.storage != StorageType::File {
+        Some("it does not use file storage".to_owned())
+    } else if is.persist_mode == Some(PersistenceMode::Async) {
+        Some("its persist_mode is async, which acknowledges before writing".to_owned())
+    } else if is.mirror.is_some() || is.sources.is_some() || is.subject_transform.is_some() {
+        Some("it is a mirror, has sources or transforms subjects".to_owned())
+    } else if is.sealed || is.no_ack {
+        Some("it is sealed or does not acknowledge".to_owned())
+    } else if !history {
+        (is.max_messages_per_subject != wanted.max_messages_per_subject)
+            .then(|| "max_msgs_per_subject is not 1".to_owned())
+    } else if !(is.deny_delete && is.deny_purge) || is.allow_rollup {
+        Some("deny_delete and deny_purge must be set, allow_rollup_hdrs not".to_owned())
+    } else if !is.max_age.is_zero() || is.retention != RetentionPolicy::Limits || is.allow_message_ttl {
+        Some("messages may leave it by age, TTL or retention".to_owned())
+    } else if !(endless(is.max_messages) && endless(is.max_bytes) && endless(is.max_messages_per_subject)) {
+        Some("it has a limit of messages or bytes".to_owned())
+    } else if !(is.allow_atomic_publish && is.allow_direct) {
+        Some("allow_atomic and allow_direct must be set".to_owned())
+    } else if info.state.first_sequence > 1 || info.state.messages != info.state.last_sequence {
+        Some(format!(
+            "messages are missing: it holds {} of {}",
+            info.state.messages, info.state.last_sequence
+        ))
+    } else if is.republish.as_ref().map(|r| (&r.source, &r.destination))
+        != wanted.republish.as_ref().map(|r| (&r.source, &r.destination))
+    {
+        Some("its republish rule is another".to_owned())
+    } else {
+        None
+    };
+    match wrong {
+        Some(reason) => Err(ConnectError::Unusable { stream: is.name.clone(), reason }),
+        None => Ok(info),
+    }
+}
