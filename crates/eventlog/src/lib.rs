@@ -4,14 +4,15 @@
 //! when [`conformance`] passes on it.
 
 mod conformance;
-pub mod jetstream;
 mod embedded;
+mod faulty;
 pub mod jetstream;
 mod memory;
 mod port;
 
 pub use conformance::{LogPlace, conformance, conformance_of_seals};
 pub use embedded::{EmbeddedLog, EmbeddedSeals, OpenError};
+pub use faulty::{Fault, FaultyLog, Rates};
 pub use memory::{MemoryLog, MemorySeals};
 pub use port::{
     AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded,
