@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{Key, KeyId, Position, Standing, TenantId, Timestamp};
+use domain::{Key, KeyId, ParsedKey, Position, SecretDigest, Standing, TenantId, Timestamp};
 use parking_lot::RwLock;
 
 use crate::interner::{Directory, Values};
 use crate::judge;
 use crate::lease::Lease;
 use crate::overlay::Overlay;
-use crate::request::{Answer, AsOf, Moment, VerifyRequest};
+use crate::request::{Answer, AsOf, Judgement, Moment, VerifyRequest};
 use crate::row::{ColdRow, HotRow};
 use crate::shard::Shard;
 use crate::state::{KeyState, TenantState};
@@ -36,6 +36,16 @@ pub struct KeyIndex {
     /// The keys of tenant `rescind`, few and asked for together.
     pub(crate) operators: RwLock<Vec<KeyId>>,
     applied: AtomicU64,
+}
+
+/// What one look-up brings.
+pub(crate) struct Found {
+    /// Since when the overlay refuses the key.
+    pub(crate) refused: Option<Timestamp>,
+    /// One that nothing matches if there is none, so that the same comparison is made.
+    pub(crate) row: HotRow,
+    /// Of the secret that was presented.
+    pub(crate) digest: SecretDigest,
 }
 
 /// A cache line of its own, so that readers of one shard do not slow those of the next.
@@ -66,7 +76,13 @@ impl KeyIndex {
     /// comparison of its digest.
     #[must_use]
     pub fn verify(&self, request: &VerifyRequest<'_>, moment: Moment) -> Answer {
-        judge::answer(self, request, moment, Self::look_up)
+        self.judge(request, moment).to_answer()
+    }
+
+    /// [`Self::verify`] for who does not keep the answer: nothing of the holder is touched until it is asked for.
+    #[must_use]
+    pub fn judge(&self, request: &VerifyRequest<'_>, moment: Moment) -> Judgement<'_> {
+        judge::judge(self, request, moment, Self::look_up)
     }
 
     /// Every event up to here is in the rows.
@@ -159,31 +175,31 @@ impl KeyIndex {
         self.applied.fetch_max(position.get(), Ordering::AcqRel);
     }
 
-    /// What is known of a key: since when the overlay refuses it, and a copy of its row.
+    /// What is known of a presented key: since when the overlay refuses it, a copy of its row, and its digest.
     ///
     /// The overlay is read first. The writer changes the row, publishes its position and only then drops the overlay's
     /// entry; so who finds the entry gone also finds the row changed. Read the other way round, a revocation could slip
     /// between: row still active, then the writer applies it and drops the entry, then the overlay is empty.
-    pub(crate) fn look_up(&self, hash: u64, key_id: KeyId) -> (Option<Timestamp>, Option<HotRow>) {
-        self.look_up_with(hash, key_id, || {})
+    pub(crate) fn look_up(&self, parsed: &ParsedKey<'_>) -> Found {
+        self.look_up_with(parsed, || {})
     }
 
     /// [`Self::look_up`] with a place for the tests to let the writer in.
-    pub(crate) fn look_up_with(
-        &self,
-        hash: u64,
-        key_id: KeyId,
-        between: impl FnOnce(),
-    ) -> (Option<Timestamp>, Option<HotRow>) {
-        let refused = self.overlay.since(hash, key_id);
+    pub(crate) fn look_up_with(&self, parsed: &ParsedKey<'_>, between: impl FnOnce()) -> Found {
+        let hash = self.hash.of(parsed.key_id);
+        let refused = self.overlay.since(hash, parsed.key_id);
         between();
-        (refused, self.row(hash, key_id))
+        let (row, digest) = self.row_and(hash, parsed.key_id, || parsed.digest());
+        Found { refused, row, digest }
     }
 
-    /// A copy of a key's row, whole: it is taken under the shard's lock.
-    pub(crate) fn row(&self, hash: u64, key_id: KeyId) -> Option<HotRow> {
+    /// A copy of a key's row, whole, since it is taken under the shard's lock, and what `meanwhile` made. That is done
+    /// under the lock too: the processor hashes while the row is on its way from memory, which an unlock would end.
+    pub(crate) fn row_and<R>(&self, hash: u64, key_id: KeyId, meanwhile: impl FnOnce() -> R) -> (HotRow, R) {
         let shard = self.shard(hash).read();
-        shard.find(hash, key_id).map(|row| *shard.hot(row))
+        let row = shard.find(hash, key_id).map_or(&HotRow::ABSENT, |row| shard.hot(row));
+        let made = meanwhile();
+        (*row, made)
     }
 
     /// Position and proof, to be read before anything else of a verify: a proof read after the row could belong to a

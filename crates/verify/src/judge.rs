@@ -1,29 +1,24 @@
 //! Parse, digest, look up, compare, judge: from a presented key to its verdict.
 
-use std::sync::Arc;
+use domain::{ParsedKey, Standing, Timestamp};
 
-use domain::{KeyId, ParsedKey, Standing, TenantId, Timestamp};
-
-use crate::index::KeyIndex;
-use crate::request::{Answer, AsOf, Holder, Moment, VerifyRequest};
+use crate::index::{Found, KeyIndex};
+use crate::request::{HolderRef, Judgement, Moment, VerifyRequest};
 use crate::row::HotRow;
 use crate::tenants::TenantEntry;
 use crate::verdict::Verdict;
 
-/// Answers a request with what `look_up` finds; the index passes its own, the tests a wrong one too.
-pub(crate) fn answer(
-    index: &KeyIndex,
+/// Judges a request by what `look_up` finds; the index passes its own, the tests a wrong one too.
+pub(crate) fn judge<'a>(
+    index: &'a KeyIndex,
     request: &VerifyRequest<'_>,
     moment: Moment,
-    look_up: impl FnOnce(&KeyIndex, u64, KeyId) -> (Option<Timestamp>, Option<HotRow>),
-) -> Answer {
+    look_up: impl FnOnce(&KeyIndex, &ParsedKey<'_>) -> Found,
+) -> Judgement<'a> {
     let (as_of, stale) = index.as_of(moment.boot_ms);
-    let nobody = |verdict| Answer { verdict, holder: None, as_of };
+    let nobody = |verdict| Judgement { verdict, holder: None, as_of };
     let Ok(parsed) = ParsedKey::parse(request.token) else { return nobody(Verdict::Malformed) };
-    let digest = parsed.digest();
-    let (refused, row) = look_up(index, index.hash.of(parsed.key_id), parsed.key_id);
-    // Without a row the same comparison is made against one that nothing matches.
-    let row = row.unwrap_or(HotRow::ABSENT);
+    let Found { refused, row, digest } = look_up(index, &parsed);
     let matches = digest.matches_short(row.digest());
     if !(matches && row.is_issued()) {
         return nobody(Verdict::Unknown);
@@ -32,7 +27,10 @@ pub(crate) fn answer(
     if request.tenant.is_some_and(|wanted| *wanted != *tenant.id) {
         return nobody(Verdict::Unknown);
     }
-    Case { index, request, moment, stale, refused, row: &row, tenant }.answer(as_of)
+    let case = Case { index, request, moment, stale, refused, row: &row, tenant };
+    let verdict = case.verdict();
+    let since = case.since(verdict);
+    Judgement { verdict, holder: Some(HolderRef::new(index, &row, since)), as_of }
 }
 
 /// A key whose full secret was presented, and all that the verdict rests on.
@@ -47,23 +45,13 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn answer(&self, as_of: AsOf) -> Answer {
-        let verdict = self.verdict();
-        let holder = Holder {
-            tenant: Arc::<TenantId>::clone(&self.tenant.id),
-            key_id: self.row.key_id(),
-            owner: Arc::clone(self.index.values.owners.at(self.row.owner())),
-            scopes: Arc::clone(self.index.values.scopes.at(self.row.scopes())),
-            environment: self.row.environment(),
-            expires_at: self.row.expires_at(),
-            since: match verdict {
-                Verdict::Revoked => self.refused.or(self.row.ended_at()),
-                Verdict::Recalled => self.row.ended_at(),
-                Verdict::Expired => self.row.ended_at().or(self.row.expires_at()),
-                _ => None,
-            },
-        };
-        Answer { verdict, holder: Some(holder), as_of }
+    fn since(&self, verdict: Verdict) -> Option<Timestamp> {
+        match verdict {
+            Verdict::Revoked => self.refused.or(self.row.ended_at()),
+            Verdict::Recalled => self.row.ended_at(),
+            Verdict::Expired => self.row.ended_at().or(self.row.expires_at()),
+            _ => None,
+        }
     }
 
     /// The first that applies, in the order of [`Verdict::ALL`].
@@ -84,13 +72,19 @@ impl Case<'_> {
             Verdict::TenantClosed
         } else if self.stale {
             Verdict::Stale
-        } else if !self.index.values.networks.at(self.row.networks()).admit(self.request.network) {
+        } else if !self.networks_admit() {
             Verdict::NetworkDenied
         } else if self.request.scope.is_some_and(|wanted| !self.scopes_cover(wanted)) {
             Verdict::ScopeDenied
         } else {
             Verdict::Valid
         }
+    }
+
+    fn networks_admit(&self) -> bool {
+        // Most keys have none, number 0: they may be used from anywhere.
+        let number = self.row.networks();
+        number == 0 || self.index.values.networks.at(number).admit(self.request.network)
     }
 
     fn scopes_cover(&self, wanted: &domain::Scope) -> bool {

@@ -18,7 +18,7 @@ mod verdict;
 mod writer;
 
 pub use index::{KeyIndex, new_index};
-pub use request::{Answer, AsOf, Holder, Moment, VerifyRequest};
+pub use request::{Answer, AsOf, Holder, HolderRef, Judgement, Moment, VerifyRequest};
 pub use snapshot::{SnapshotError, SnapshotHeader, read_snapshot};
 pub use state::{KeyState, TenantState};
 pub use verdict::Verdict;

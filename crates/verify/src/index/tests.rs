@@ -12,34 +12,24 @@ use crate::judge;
 use crate::{Applied, Verdict};
 
 /// The two reads of one look-up with something in between.
-type LookUp = fn(&KeyIndex, u64, KeyId, &dyn Fn()) -> (Option<Timestamp>, Option<HotRow>);
+type LookUp = fn(&KeyIndex, &ParsedKey<'_>, &dyn Fn()) -> Found;
 
 /// What verify does.
-fn overlay_first(
-    index: &KeyIndex,
-    hash: u64,
-    key_id: KeyId,
-    between: &dyn Fn(),
-) -> (Option<Timestamp>, Option<HotRow>) {
-    index.look_up_with(hash, key_id, between)
+fn overlay_first(index: &KeyIndex, parsed: &ParsedKey<'_>, between: &dyn Fn()) -> Found {
+    index.look_up_with(parsed, between)
 }
 
 /// The planted bug.
-fn row_first(
-    index: &KeyIndex,
-    hash: u64,
-    key_id: KeyId,
-    between: &dyn Fn(),
-) -> (Option<Timestamp>, Option<HotRow>) {
-    let row = index.row(hash, key_id);
+fn row_first(index: &KeyIndex, parsed: &ParsedKey<'_>, between: &dyn Fn()) -> Found {
+    let hash = index.hash.of(parsed.key_id);
+    let (row, digest) = index.row_and(hash, parsed.key_id, || parsed.digest());
     between();
-    (index.overlay.since(hash, key_id), row)
+    Found { refused: index.overlay.since(hash, parsed.key_id), row, digest }
 }
 
 fn verdict(index: &KeyIndex, n: u32, look_up: LookUp, between: &dyn Fn()) -> Verdict {
     let request = VerifyRequest { token: &token(n), tenant: None, scope: None, network: None };
-    judge::answer(index, &request, MOMENT, |index, hash, key_id| look_up(index, hash, key_id, between))
-        .verdict
+    judge::judge(index, &request, MOMENT, |index, parsed| look_up(index, parsed, between)).verdict
 }
 
 /// A refused key whose revocation is applied between the two reads of a verify.
@@ -68,9 +58,9 @@ fn a_proof_that_comes_after_the_row_was_read_does_not_make_it_fresh() {
     assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Done);
     writer.advance(at(2));
     let request = VerifyRequest { token: &token(1), tenant: None, scope: None, network: None };
-    let answer = judge::answer(&index, &request, MOMENT, |index, hash, key_id| {
-        let found = index.look_up(hash, key_id);
-        assert_eq!(writer.revoke(at(3), &acme(), key_id, Revision::new(2), NOW), Applied::Done);
+    let answer = judge::judge(&index, &request, MOMENT, |index, parsed| {
+        let found = index.look_up(parsed);
+        assert_eq!(writer.revoke(at(3), &acme(), parsed.key_id, Revision::new(2), NOW), Applied::Done);
         writer.advance(at(3));
         index.prove_fresh(MOMENT.boot_ms);
         found
@@ -128,7 +118,7 @@ fn a_row_is_never_seen_half_written() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
-                let row = index.row(index.hash.of(key_id(1)), key_id(1)).unwrap();
+                let row = index.row_and(index.hash.of(key_id(1)), key_id(1), || ()).0;
                 if let Some(ended_at) = row.ended_at() {
                     assert_eq!(ended_at.as_millis(), row.last().get(), "both were written at once");
                 }

@@ -1,13 +1,14 @@
 //! Every verdict against every set of conditions, and what each answer tells to whom.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{KeyIssued, Networks, Scope};
 
 use super::*;
-use crate::AsOf;
 use crate::given::*;
+use crate::{Answer, AsOf};
 
 /// What is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

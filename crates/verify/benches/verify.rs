@@ -1,0 +1,189 @@
+//! Verify against a bare table in the same run, memory, replay and snapshot of a million keys.
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may fail loudly")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::{
+    Environment, KeyId, KeyIssued, Labels, LogId, Networks, Owner, OwnerTag, ParsedKey, Personal,
+    PersonalText, PlainSecret, Position, Prefix, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+};
+use hashbrown::HashTable;
+use verify::{
+    IndexWriter, KeyIndex, Moment, SnapshotHeader, Verdict, VerifyRequest, new_index, read_snapshot,
+};
+
+const KEYS: usize = 1_000_000;
+const OWNERS: usize = 100_000;
+/// Calls a turn: about a millisecond.
+const TURN: usize = 4_000;
+const TURNS: usize = 1_000;
+const STALENESS: Duration = Duration::from_secs(5);
+const MOMENT: Moment = Moment { now: Timestamp::from_millis(1_790_000_000_000), boot_ms: 0 };
+
+fn mixed(n: u64) -> u64 {
+    let z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn key_id(n: usize) -> KeyId {
+    KeyId::from_u128(u128::from(1_790_000_000_000 + n as u64 / 10) << 80 | u128::from(mixed(!(n as u64))))
+}
+
+fn secret(n: usize) -> PlainSecret {
+    let mut state = n as u64;
+    PlainSecret::draw(|bytes| {
+        for byte in bytes {
+            state = state.wrapping_add(1_000_003);
+            *byte = mixed(state) as u8;
+        }
+    })
+}
+
+struct Load {
+    events: Vec<(KeyId, KeyIssued)>,
+    /// The keys' texts in an order that has nothing to do with that of the rows.
+    tokens: Vec<String>,
+}
+
+fn load() -> Load {
+    let scopes: Vec<_> = (0..20)
+        .map(|n| ScopeSet::parse([format!("campaigns:send:{n}"), format!("lists:read:{n}")]).unwrap())
+        .collect();
+    let labels: Vec<_> =
+        (0..50).map(|n| Labels::new(vec![format!("service=mailer-{n}").parse().unwrap()]).unwrap()).collect();
+    let issued = |n: usize| {
+        let owner = n % OWNERS;
+        let mut tag = [0; 16];
+        tag[..8].copy_from_slice(&mixed(owner as u64).to_be_bytes());
+        KeyIssued {
+            prefix: Prefix::default(),
+            environment: Environment::Live,
+            digest: digest_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n)),
+            name: None,
+            owner: Owner {
+                tag: OwnerTag::from_bytes(tag),
+                name: Personal::Plain(PersonalText::name(&format!("newsletter-{owner:09}")).unwrap()),
+            },
+            scopes: scopes[n % scopes.len()].clone(),
+            labels: labels[n % labels.len()].clone(),
+            networks: Networks::default(),
+            expires_at: None,
+            issuer: None,
+        }
+    };
+    let text = |n: usize| {
+        format_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n)).expose().to_owned()
+    };
+    let mut order: Vec<usize> = (0..KEYS).collect();
+    order.sort_by_key(|&n| mixed(n as u64 ^ 0x5555));
+    Load {
+        events: (0..KEYS).map(|n| (key_id(n), issued(n))).collect(),
+        tokens: order.into_iter().map(text).collect(),
+    }
+}
+
+/// The floor: an open table of key id and digest, with nothing else to it.
+struct Bare(HashTable<(KeyId, [u8; 16])>);
+
+impl Bare {
+    fn hash(key_id: KeyId) -> u64 {
+        let id = key_id.to_u128();
+        let product = u128::from(id as u64 ^ 0x243f_6a88_85a3_08d3)
+            * u128::from((id >> 64) as u64 ^ 0x1319_8a2e_0370_7344);
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    fn of(events: &[(KeyId, KeyIssued)]) -> Self {
+        let mut table = HashTable::with_capacity(events.len());
+        for (key_id, issued) in events {
+            table.insert_unique(Self::hash(*key_id), (*key_id, issued.digest.short()), |s| Self::hash(s.0));
+        }
+        Self(table)
+    }
+
+    fn verify(&self, token: &str) -> bool {
+        let Ok(parsed) = ParsedKey::parse(token) else { return false };
+        let digest = parsed.digest();
+        let slot = self.0.find(Self::hash(parsed.key_id), |slot| slot.0 == parsed.key_id);
+        slot.is_some_and(|slot| digest.matches_short(&slot.1))
+    }
+}
+
+fn request(token: &str) -> VerifyRequest<'_> {
+    VerifyRequest { token, tenant: None, scope: None, network: None }
+}
+
+/// Nanoseconds a call in short turns of either side; of each side the turns that nobody disturbed count.
+fn compare(name: &str, tokens: &[String], turns: usize, bare: &Bare, index: &KeyIndex) {
+    let mut taken = [Vec::new(), Vec::new(), Vec::new()];
+    for turn in 0..turns {
+        for side in [turn % 3, (turn + 1) % 3, (turn + 2) % 3] {
+            // Each side gets tokens of its own, so that neither finds what the other brought into the cache.
+            let from = ((turn * 3 + side) * TURN) % (tokens.len() + 1 - TURN.min(tokens.len()));
+            let start = Instant::now();
+            for n in 0..TURN {
+                let token = &tokens[(from + n) % tokens.len()];
+                let valid = match side {
+                    0 => bare.verify(token),
+                    1 => black_box(index.judge(&request(token), MOMENT)).verdict == Verdict::Valid,
+                    _ => black_box(index.verify(&request(token), MOMENT)).verdict == Verdict::Valid,
+                };
+                assert!(valid);
+            }
+            taken[side].push(start.elapsed().as_nanos() as f64 / TURN as f64);
+        }
+    }
+    let [bare, judge, verify] = taken.map(|mut turns| {
+        turns.sort_by(f64::total_cmp);
+        turns[turns.len() / 10]
+    });
+    println!(
+        "{name}: bare {bare:.0} ns, judge {judge:.0} ns ({:.2} x), verify {verify:.0} ns ({:.2} x)",
+        judge / bare,
+        verify / bare
+    );
+}
+
+fn replay(events: &[(KeyId, KeyIssued)]) -> (Arc<KeyIndex>, IndexWriter) {
+    let tenant: TenantId = "default".parse().unwrap();
+    let (index, mut writer) = new_index(STALENESS);
+    let start = Instant::now();
+    for (n, (key_id, issued)) in events.iter().enumerate() {
+        let _ = black_box(writer.issue(Position::new(n as u64 + 1), &tenant, *key_id, issued));
+    }
+    let took = start.elapsed();
+    writer.advance(Position::new(KEYS as u64));
+    println!("apply: {:.2} M events/s", KEYS as f64 / took.as_secs_f64() / 1e6);
+    println!("memory: {:.1} bytes a key", index.memory_bytes() as f64 / KEYS as f64);
+    (index, writer)
+}
+
+fn snapshot(writer: &IndexWriter) {
+    let log_id = LogId::from_u128(1);
+    let header = SnapshotHeader { log_id, position: Position::new(KEYS as u64), reader: 1 };
+    let mut bytes = Vec::with_capacity(100 << 20);
+    let start = Instant::now();
+    writer.write_snapshot(&header, &mut bytes).unwrap();
+    println!("snapshot: {} bytes written in {:?}", bytes.len(), start.elapsed());
+    for _ in 0..3 {
+        let start = Instant::now();
+        let (_, back, _writer) = read_snapshot(&*bytes, log_id, 1, STALENESS).unwrap();
+        println!("snapshot: {} keys read in {:?}", back.key_count(), start.elapsed());
+    }
+}
+
+fn main() {
+    let load = load();
+    let (index, writer) = replay(&load.events);
+    index.prove_fresh(0);
+    snapshot(&writer);
+    let bare = Bare::of(&load.events);
+    compare("one hot key", &load.tokens[..1], TURNS, &bare, &index);
+    compare("random over all", &load.tokens, TURNS, &bare, &index);
+}
