@@ -206,7 +206,7 @@ impl IndexWorker {
             Ok(()) => info!(log.position = position.get(), "the key index was saved"),
             // Only the next start is slower for it.
             Err(error) => {
-                warn!(error = %error, log.position = position.get(), "the key index could not be saved")
+                warn!(error = %error, log.position = position.get(), "the key index could not be saved");
             }
         }
         (self.rows, self.saved, self.saved_at) = (Some(rows), position, Instant::now());

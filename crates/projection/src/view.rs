@@ -10,7 +10,7 @@ use crate::changes::Changes;
 use crate::tree::{Tree, TreeError};
 
 /// The row that says what the tree is and how far it has come. No view's own rows begin with this byte.
-const META: &[u8] = b"\0meta";
+pub(crate) const META: &[u8] = b"\0meta";
 
 /// The most events of one batch: large enough that the bookmark's row costs nothing, small enough that a batch is a few
 /// hundred kilobytes.
@@ -164,3 +164,6 @@ pub(crate) fn decode_row<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, T
         Ok(_) | Err(_) => Err(TreeError::damaged("a row is not of the form that this view writes")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,15 @@ struct State {
     current: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Applied since the last flush, oldest first.
     unflushed: Vec<Batch>,
+    #[cfg(any(test, feature = "planted"))]
+    torn: bool,
+}
+
+impl State {
+    fn take(&mut self, batch: Batch) {
+        self.unflushed.push(batch.clone());
+        change(&mut self.current, batch);
+    }
 }
 
 impl MemoryDisk {
@@ -43,6 +52,12 @@ impl MemoryDisk {
     #[must_use]
     pub fn unflushed(&self) -> usize {
         self.state.lock().unflushed.len()
+    }
+
+    /// A bug for the simulation to find: from now on a view's bookmark is applied apart from its data.
+    #[cfg(any(test, feature = "planted"))]
+    pub fn plant_torn_bookmark(&self) {
+        self.state.lock().torn = true;
     }
 
     /// All that it holds now, for comparing.
@@ -103,8 +118,17 @@ impl Tree for MemoryTree {
 
     fn apply(&self, batch: Batch) -> Result<(), TreeError> {
         let mut state = self.disk.state.lock();
-        state.unflushed.push(batch.clone());
-        change(&mut state.current, batch);
+        #[cfg(any(test, feature = "planted"))]
+        let batch = match batch.iter().position(|(key, _)| state.torn && key == crate::view::META) {
+            Some(at) => {
+                let mut rest = batch;
+                let bookmark = vec![rest.swap_remove(at)];
+                state.take(bookmark);
+                rest
+            }
+            None => batch,
+        };
+        state.take(batch);
         Ok(())
     }
 
