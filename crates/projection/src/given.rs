@@ -19,6 +19,8 @@ use crate::{Keeps, Projection, ProjectionConfig};
 pub(crate) const LOG: LogId = LogId::from_u128(77);
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
+pub(crate) const MAX_STALENESS: Duration = Duration::from_secs(5);
+
 /// A wait that fails a test rather than hanging it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -155,10 +157,16 @@ impl Log {
     }
 
     pub(crate) async fn start(&self, stores: Arc<dyn Stores>) -> Projection {
-        let config =
-            ProjectionConfig { stores, keeps: Keeps::Everything, max_staleness: Duration::from_secs(5) };
-        Projection::start(config, self.port()).await
+        Projection::start(config(stores), self.port()).await
     }
+
+    pub(crate) async fn log_head(&self) -> Position {
+        self.log.head().await.unwrap()
+    }
+}
+
+pub(crate) fn config(stores: Arc<dyn Stores>) -> ProjectionConfig {
+    ProjectionConfig { stores, keeps: Keeps::Everything, max_staleness: MAX_STALENESS }
 }
 
 /// Waits until the index and all views show a position.
