@@ -1,4 +1,6 @@
 //! Proves: what the tests share; the tests themselves are in `tests/tests/`.
 
 pub mod nats;
+pub mod server;
+pub mod sim;
 pub mod tools;

@@ -1,0 +1,140 @@
+//! Servers that share one log on JetStream: what one does the other knows, and neither trusts what it can no longer hear.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tests::nats::{NatsCluster, NatsServer};
+use tests::server::{Admin, ServerSetup, TestServer};
+
+/// Longer than any bound that the tests wait for.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[track_caller]
+fn eventually(what: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !look() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+fn verdict_at(admin: &Admin, key: &str, position: u64) -> String {
+    let answer = admin.post(&format!("/v1/verify?min_position={position}"), &json!({"key": key})).expect(200);
+    answer.json()["verdict"].as_str().unwrap().to_owned()
+}
+
+/// The story of the README's tour, through two servers in turn.
+fn tell_the_story(one: &TestServer, two: &TestServer) {
+    let (first, second) = (one.admin(), two.admin_with(&one.operator_key()));
+    first.open_tenant("acme");
+    for (issues, revokes) in [(&first, &second), (&second, &first)] {
+        let key = issues.issue("acme", "list-sender");
+        assert_eq!(issues.verdict(&key.key), "valid", "at once where it was issued");
+        assert_eq!(verdict_at(revokes, &key.key, key.position), "valid");
+        let revoked = revokes.revoke("acme", &key.key_id).expect(200).json();
+        assert_eq!((revoked["effective"].as_bool(), revoked["enforced"].as_str()), (Some(true), Some("unknown")));
+        assert_eq!(revokes.verdict(&key.key), "revoked", "at once where it was revoked");
+        assert_eq!(verdict_at(issues, &key.key, revoked["position"].as_u64().unwrap()), "revoked");
+        let again = issues.revoke("acme", &key.key_id);
+        assert_eq!((again.status, again.code()), (409, "already_revoked".to_owned()));
+    }
+    for admin in [&first, &second] {
+        let events = admin.get("/v1/events?tenant=acme").expect(200).text;
+        assert_eq!(events.lines().count(), 5, "{events}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_a_log_on_one_node() {
+    let nats = NatsServer::start().await;
+    let one = ServerSetup::nats(&nats.url()).arg("--nats-monitor").arg(nats.monitor_url()).start();
+    let two = ServerSetup::nats(&nats.url()).start();
+    assert!(!two.data().join("operator.key").exists(), "the second start makes no second operator");
+    tell_the_story(&one, &two);
+    let proven = one.admin().get("/readyz?verbose").expect(200).text;
+    assert!(proven.contains("on_disk"), "{proven}");
+    let unproven = two.admin_with(&one.operator_key()).get("/readyz?verbose").expect(200).text;
+    assert!(unproven.contains("unproven"), "{unproven}");
+    drop(one.stop());
+    drop(two.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_a_log_on_three_nodes() {
+    let cluster = NatsCluster::start(3).await;
+    let setup = || ServerSetup::nats(&cluster.url()).arg("--nats-replicas").arg("3");
+    let (one, two) = (setup().start(), setup().start());
+    tell_the_story(&one, &two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verify_only_server_answers_and_takes_no_command() {
+    let nats = NatsServer::start().await;
+    let all = ServerSetup::nats(&nats.url()).start();
+    let admin = all.admin();
+    admin.open_tenant("acme");
+    let key = admin.issue("acme", "list-sender");
+    let verifier = ServerSetup::nats(&nats.url()).arg("--role").arg("verify").start();
+    let beside = verifier.admin_with(&all.operator_key());
+    assert_eq!(verdict_at(&beside, &key.key, key.position), "valid");
+    assert_eq!(beside.revoke("acme", &key.key_id).status, 503, "it takes no command");
+    let position = admin.revoke("acme", &key.key_id).expect(200).json()["position"].as_u64().unwrap();
+    assert_eq!(verdict_at(&beside, &key.key, position), "revoked");
+    assert!(!verifier.data().join("operator.key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_log_a_server_fails_fast_and_soon_trusts_nothing() {
+    let mut nats = NatsServer::start().await;
+    let server = ServerSetup::nats(&nats.url()).arg("--max-staleness").arg("2s").start();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    let key = admin.issue("acme", "list-sender");
+    nats.kill9();
+    let killed = Instant::now();
+    assert_eq!(admin.verdict(&key.key), "valid", "verifying goes on at first");
+    let refused = admin.revoke("acme", &key.key_id);
+    assert!(matches!(refused.status, 503 | 504), "{refused:?}");
+    assert!(refused.header("retry-after").is_some() || refused.json()["command_id"].is_string(), "{refused:?}");
+    // The operator's own key goes stale with all others, so the answer is no verdict any more.
+    eventually("nothing is trusted", || admin.post("/v1/verify", &json!({"key": key.key})).status == 503);
+    let bound = Duration::from_millis(2000 + 500);
+    assert!(killed.elapsed() < bound + Duration::from_secs(2), "{:?}", killed.elapsed());
+    nats.restart().await;
+    eventually("it trusts again", || {
+        let answer = admin.post("/v1/verify", &json!({"key": key.key}));
+        answer.status == 200 && answer.json()["verdict"] != "stale"
+    });
+    // Whatever became of the revocation that was in doubt, asking again settles it.
+    let settled = admin.revoke("acme", &key.key_id);
+    assert!(settled.status == 200 || settled.code() == "already_revoked", "{settled:?}");
+    assert_eq!(admin.verdict(&key.key), "revoked");
+}
+
+#[test]
+fn nats_away_at_the_start_is_told_with_its_address() {
+    let setup = ServerSetup::nats("nats://127.0.0.1:9");
+    let output = setup.command().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(said.contains("127.0.0.1:9") && said.to_lowercase().contains("nats"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_first_starts_at_once_make_one_operator() {
+    let nats = NatsServer::start().await;
+    let setups = [ServerSetup::nats(&nats.url()), ServerSetup::nats(&nats.url())];
+    let servers = setups.map(|setup| setup.spawn());
+    servers.iter().for_each(TestServer::wait_ready);
+    let files: Vec<bool> = servers.iter().map(|server| server.data().join("operator.key").exists()).collect();
+    assert_eq!(files.iter().filter(|there| **there).count(), 1, "{files:?}");
+    let holder = servers.iter().find(|server| server.data().join("operator.key").exists()).unwrap();
+    let key = holder.operator_key();
+    for server in &servers {
+        eventually("the one operator is known everywhere", || {
+            server.admin_with(&key).get("/v1/tenants").status == 200
+        });
+    }
+    let events = holder.admin().get("/v1/events?tenant=rescind").expect(200).text;
+    assert_eq!(events.lines().filter(|line| line.contains("KeyIssued")).count(), 1, "{events}");
+}
