@@ -38,6 +38,24 @@ fn every_decision_has_its_three_parts() {
     hold(pages.iter().flat_map(|page| decision(&page.path, &page.text)));
 }
 
+#[test]
+fn every_link_leads_somewhere() {
+    let pages: Vec<_> = files().into_iter().filter(|file| file.path.ends_with(".md")).collect();
+    let there = |path: &str| root().join(path).exists();
+    hold(pages.iter().flat_map(|page| dead_links(&page.path, &page.text, there)));
+}
+
+/// Relative links of a page to what is not there. A part of a page is not looked for.
+fn dead_links(page: &str, text: &str, is_there: impl Fn(&str) -> bool) -> Vec<String> {
+    let folder = page.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let paths = targets
+        .filter(|target| !target.contains("://"))
+        .map(|target| target.split('#').next().unwrap_or(target));
+    let dead = paths.filter(|path| !path.is_empty() && !is_there(&format!("{folder}{path}")));
+    dead.map(|path| format!("{page}: the link to {path} leads nowhere")).collect()
+}
+
 /// Texts in backticks that are paths of this tree.
 fn named(page: &str) -> BTreeSet<&str> {
     let inside = page.split('`').skip(1).step_by(2).map(|text| text.trim_end_matches('/'));
@@ -106,6 +124,8 @@ fn what_is_planted_is_found() {
         unnamed(page, ["crates/wir/src/a.rs"].into_iter())[0].contains("`crates/wir`"),
         "a part is no name"
     );
+    let links = "[a](b.md) [c](d.md#e) [f](#g) [h](https://docs.rs/x)";
+    assert_eq!(dead_links("docs/a.md", links, |path| path == "docs/b.md").len(), 1);
     assert_eq!(missing(page, |path| path == "crates/wire").len(), 1);
     let table = "# A\n## What a new command touches\n\n| file | what |\n| --- | --- |\n| `crates/a.rs` | it |\n\n| `crates/b.rs` | no |\n";
     assert_eq!(command_table(table), Some(BTreeSet::from(["crates/a.rs"])));
