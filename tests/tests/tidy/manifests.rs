@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::Table;
 
 use crate::arrows::{Member, members};
-use crate::tree::{hold, read};
+use crate::tree::{File, hold, read, rust_files};
 
 /// What `deny.toml` has to have a list for.
 const GUARDED: [&str; 8] = ["anyhow", "async-nats", "axum", "clap", "prost", "redb", "sled", "ureq"];
@@ -80,6 +80,45 @@ fn linked_by_others(deny: &Table, members: &[Member]) -> Vec<String> {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let (workspace, members, files) = (table("Cargo.toml"), members(), rust_files());
+    let offered =
+        workspace["workspace"]["dependencies"].as_table().expect("the workspace offers dependencies");
+    hold(untaken(offered.keys(), &members).into_iter().chain(unnamed(&members, &files)));
+}
+
+fn untaken<'a>(offered: impl Iterator<Item = &'a String>, members: &[Member]) -> Vec<String> {
+    let taken = |name: &String| {
+        members.iter().any(|member| member.links.contains(name) || member.uses.contains(name))
+    };
+    offered
+        .filter(|name| !taken(name))
+        .map(|name| format!("Cargo.toml: no member takes {name} from [workspace.dependencies]: remove it"))
+        .collect()
+}
+
+/// Dependencies that no line of their member names.
+fn unnamed(members: &[Member], files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for member in members {
+        let own = format!("{}/", member.folder);
+        let texts: Vec<&str> =
+            files.iter().filter(|f| f.path.starts_with(&own)).map(|f| f.text.as_str()).collect();
+        let is_named = |name: &str| {
+            let name = name.replace('-', "_");
+            texts
+                .iter()
+                .any(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name))
+        };
+        let idle = member.links.union(&member.uses).filter(|name| !is_named(name));
+        findings.extend(
+            idle.map(|name| format!("{own}Cargo.toml: nothing in the crate names {name}: remove it")),
+        );
+    }
+    findings
+}
+
+#[test]
 fn what_is_planted_is_found() {
     let deny: Table =
         "[bans]\ndeny = [{ name = 'sled', wrappers = ['projection'] }, { name = 'openssl-sys' }]"
@@ -94,6 +133,16 @@ fn what_is_planted_is_found() {
     assert_eq!(linked_by_others(&deny, &[member("projection", &["sled"])]), Vec::<String>::new());
     assert!(linked_by_others(&deny, &[member("server", &["axum", "sled"])])[0].starts_with("server: only"));
     assert_eq!(linked_by_others(&deny, &[member("cli", &["openssl-sys"])]).len(), 1);
+    let file = |text: &str| [File { path: "crates/server/src/lib.rs".to_owned(), text: text.to_owned() }];
+    assert_eq!(
+        unnamed(&[member("server", &["tower-http"])], &file("use tower_http::trace;")),
+        Vec::<String>::new()
+    );
+    assert_eq!(unnamed(&[member("server", &["tower-http"])], &file("use tower_http_x::trace;")).len(), 1);
+    assert_eq!(
+        untaken(["sled".to_owned(), "axum".to_owned()].iter(), &[member("server", &["axum"])]).len(),
+        1
+    );
     assert!(!inherits_lints(&"[lints]\nworkspace = false".parse().expect("TOML")));
     assert!(!inherits_lints(&Table::new()));
 }
