@@ -1,12 +1,13 @@
 //! The log in memory: the whole contract without a disk, for tests and for the simulation.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{LogId, Position, TenantId};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::port::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId,
@@ -29,7 +30,8 @@ pub struct MemoryLog {
 struct Shared {
     log_id: LogId,
     history: Mutex<History>,
-    head: watch::Sender<Position>,
+    /// Followers wait here. It wakes them in the order in which they came; a watch channel would wake them at random.
+    grown: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn create(log_id: LogId) -> Self {
-        let shared = Shared { log_id, history: Mutex::default(), head: watch::Sender::new(Position::NONE) };
+        let shared = Shared { log_id, history: Mutex::default(), grown: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -129,10 +131,8 @@ impl EventLog for MemoryLog {
 
     async fn append(&self, unit: Unit) -> Result<Outcome, AppendError> {
         unit.check()?;
-        let mut history = self.shared.history();
-        let outcome = history.append(&unit);
-        // Told while the lock is held, so that the heads are told in their order.
-        self.shared.head.send_replace(history.head());
+        let outcome = self.shared.history().append(&unit);
+        self.shared.grown.notify_waiters();
         Ok(outcome)
     }
 
@@ -154,11 +154,7 @@ impl EventLog for MemoryLog {
         if after > head {
             return Err(ReadError::AheadOfLog { after, head });
         }
-        Ok(Box::new(MemoryFollower {
-            heads: self.shared.head.subscribe(),
-            shared: self.shared.clone(),
-            after,
-        }))
+        Ok(Box::new(MemoryFollower { shared: self.shared.clone(), after }))
     }
 
     async fn pulse(&self) -> Result<Pulse, ReadError> {
@@ -168,25 +164,35 @@ impl EventLog for MemoryLog {
 
 struct MemoryFollower {
     shared: Arc<Shared>,
-    heads: watch::Receiver<Position>,
     after: Position,
+}
+
+impl MemoryFollower {
+    /// What is there already; empty if there is nothing new.
+    fn take(&mut self) -> Vec<Recorded> {
+        let history = self.shared.history();
+        let rest = &history.events[usize::try_from(self.after.get()).expect("a head of this process fits")..];
+        let batch = rest[..rest.len().min(FOLLOW_BATCH)].to_vec();
+        self.after = Position::new(self.after.get() + batch.len() as u64);
+        batch
+    }
 }
 
 #[async_trait]
 impl Follower for MemoryFollower {
     async fn next(&mut self) -> Result<Vec<Recorded>, ReadError> {
-        let after = self.after;
-        self.heads.wait_for(|&head| head > after).await.map_err(|_| closed())?;
-        let history = self.shared.history();
-        let rest = &history.events[usize::try_from(after.get()).expect("a head of this process fits")..];
-        let batch = rest[..rest.len().min(FOLLOW_BATCH)].to_vec();
-        self.after = Position::new(after.get() + batch.len() as u64);
-        Ok(batch)
+        let shared = self.shared.clone();
+        loop {
+            let mut grown = pin!(shared.grown.notified());
+            // Registered before the look, so that what is appended after it is heard.
+            grown.as_mut().enable();
+            let batch = self.take();
+            if !batch.is_empty() {
+                return Ok(batch);
+            }
+            grown.await;
+        }
     }
-}
-
-fn closed() -> ReadError {
-    ReadError::Unavailable { reason: "the log in memory was dropped".into() }
 }
 
 /// Seals in memory. A clone is a second handle on the same store.

@@ -1,0 +1,32 @@
+//! Thousands of random lives of the service, each from a seed; and the proof that a planted bug would be seen.
+
+use tests::sim::{Setup, Views, run, run_many};
+
+/// The seeds of the test command.
+const SEEDS: u64 = 1_000;
+/// Those of them that are simulated on sled as well: it syncs real files.
+const SLED_SEEDS: u64 = 20;
+
+#[test]
+fn a_thousand_seeds_keep_every_promise() {
+    let summary = run_many(0..SEEDS, Setup::default(), |_| {}).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(summary.seeds, SEEDS);
+    // A simulation in which nothing happens keeps every promise too.
+    assert!(summary.events > 10 * SEEDS && summary.verdicts > 1_000 * SEEDS, "{summary:?}");
+}
+
+#[test]
+fn views_in_sled_keep_them_too() {
+    let setup = Setup { views: Views::Sled, ..Setup::default() };
+    let summary = run_many(0..SLED_SEEDS, setup, |_| {}).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(summary.seeds, SLED_SEEDS);
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for seed in 0..25 {
+        let first = run(seed, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        let second = run(seed, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((first.trace_hash, first.events), (second.trace_hash, second.events), "seed {seed}");
+    }
+}
