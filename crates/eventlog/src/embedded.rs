@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use self::follow::EmbeddedFollower;
 use self::heads::{ByName, Names};
 use self::queue::{Answer, Queue, Waiting};
-use self::storage::{LogFile, Storage};
+use self::storage::{LogFile, create_whole};
 use self::store::Store;
 use crate::port::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
@@ -90,11 +90,33 @@ impl EmbeddedLog {
     /// # Errors
     /// [`OpenError`]; the file is then as it was, but for a commit that a crash tore.
     pub fn open(path: &Path, new_log_id: LogId) -> Result<Self, OpenError> {
-        Self::with(path, Box::new(LogFile(path.to_owned())), new_log_id, redb::Durability::Immediate)
+        let durability = redb::Durability::Immediate;
+        let on = |file: &Path| Store::new(file.to_owned(), Box::new(LogFile(file.to_owned())), durability);
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() == 0 => {
+                // A log is never empty, not even while it is being made: something has taken its bytes.
+                return Err(on(path).damaged(None, "the file is empty; if it never was a log, remove it"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_whole(path, |draft| {
+                    let store = on(draft);
+                    store.open(new_log_id, &Names::new())?;
+                    store.close();
+                    Ok(())
+                })
+                .map_err(|error: OpenError| error.about(path))?;
+            }
+            Err(source) => return Err(OpenError::Io { path: path.to_owned(), source }),
+        }
+        let log = Self::with(on(path), new_log_id)?;
+        storage::remove_drafts(path);
+        Ok(log)
     }
 
     /// Opens a log whose bytes lie elsewhere than in a file; `name` stands for the path in what is said about it.
-    /// `storage` is asked again after a failed write, and gives what is durable then.
+    /// `storage` is asked again after a failed write, and gives what is durable then. If it is empty a log is begun in it; a
+    /// power cut in the middle of that leaves bytes that no log can be opened on.
     ///
     /// # Errors
     /// [`OpenError`], as [`open`](Self::open).
@@ -103,16 +125,11 @@ impl EmbeddedLog {
         storage: impl Fn() -> io::Result<B> + Send + Sync + 'static,
         new_log_id: LogId,
     ) -> Result<Self, OpenError> {
-        Self::with(name, Box::new(storage), new_log_id, redb::Durability::Immediate)
+        Self::with(Store::new(name.to_owned(), Box::new(storage), redb::Durability::Immediate), new_log_id)
     }
 
-    fn with(
-        path: &Path,
-        storage: Box<dyn Storage>,
-        new_log_id: LogId,
-        durability: redb::Durability,
-    ) -> Result<Self, OpenError> {
-        let store = Store::new(path.to_owned(), storage, durability);
+    fn with(store: Store, new_log_id: LogId) -> Result<Self, OpenError> {
+        let path = store.path.clone();
         let names = Names::new();
         let checked = store.open(new_log_id, &names)?;
         tracing::info!(
@@ -130,7 +147,7 @@ impl EmbeddedLog {
         let writing = shared.clone();
         let spawned =
             std::thread::Builder::new().name("log-writer".into()).spawn(move || writer::run(&writing));
-        let writer = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        let writer = spawned.map_err(|source| OpenError::Io { path, source })?;
         Ok(Self { open: Arc::new(Open { shared, writer: Some(writer) }) })
     }
 

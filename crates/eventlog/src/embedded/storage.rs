@@ -1,7 +1,7 @@
 //! Where the database's bytes lie, and whether a sync of them ever failed.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,21 +15,66 @@ pub(super) trait Storage: Send + Sync {
     fn open(&self, sync_failed: Arc<AtomicBool>) -> io::Result<Watched>;
 }
 
-/// The log in a file of its own.
+/// The log in a file of its own, which must be there.
 pub(super) struct LogFile(pub(super) PathBuf);
 
 impl Storage for LogFile {
     fn open(&self, sync_failed: Arc<AtomicBool>) -> io::Result<Watched> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.0)?;
-        if file.metadata()?.len() == 0 {
-            sync_folder_of(&self.0)?;
-        }
+        let file = OpenOptions::new().read(true).write(true).open(&self.0)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Watched { inner: Box::new(backend), sync_failed })
+    }
+}
+
+/// The most unfinished files beside a log: as many crashes in the middle of a first start as can be meant.
+const MAX_DRAFTS: u32 = 8;
+
+fn draft_path(path: &Path, number: u32) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{number}"))
+}
+
+/// Makes a new file that is whole before it has its name: `fill` writes and syncs a draft beside it. redb cannot open a file
+/// whose first bytes were being written when the power went, and nobody could tell that file from a damaged log.
+/// If another process is faster, its file stands.
+pub(super) fn create_whole<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let draft = new_draft(path)?;
+    let filled = fill(&draft);
+    let named = filled.and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    });
+    // If we stop here, the draft stays until the next open removes it.
+    let _ = fs::remove_file(&draft);
+    named?;
+    Ok(sync_folder_of(path)?)
+}
+
+fn new_draft(path: &Path) -> io::Result<PathBuf> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    for number in 0..MAX_DRAFTS {
+        let draft = draft_path(path, number);
+        match options.open(&draft) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            opened => return opened.map(|_| draft),
+        }
+    }
+    Err(io::Error::other(format!(
+        "{MAX_DRAFTS} unfinished files lie beside it, remove {}*",
+        draft_path(path, 0).display()
+    )))
+}
+
+/// Removes what crashes in the middle of a first start left. Called with the log itself open, so nobody is making it.
+pub(super) fn remove_drafts(path: &Path) {
+    for number in 0..MAX_DRAFTS {
+        let _ = fs::remove_file(draft_path(path, number));
     }
 }
 

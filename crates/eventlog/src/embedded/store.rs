@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -67,6 +67,24 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<io::Error> for OpenError {
+    fn from(source: io::Error) -> Self {
+        Self::Io { path: PathBuf::new(), source }
+    }
+}
+
+impl OpenError {
+    /// The same, said of another file: of the log instead of the draft that it is made of.
+    pub(super) fn about(mut self, file: &Path) -> Self {
+        let (Self::InUse { path }
+        | Self::Unknown { path, .. }
+        | Self::Damaged { path, .. }
+        | Self::Io { path, .. }) = &mut self;
+        file.clone_into(path);
+        self
+    }
 }
 
 fn at(position: &Option<Position>) -> String {

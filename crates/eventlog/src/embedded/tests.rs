@@ -1,5 +1,10 @@
 //! What the file keeps, refuses and survives.
 
+mod damage;
+mod disk;
+mod failing;
+mod power_cut;
+
 use super::*;
 use crate::conformance::{LogPlace, conformance, conformance_of_seals};
 use crate::port::SealStore;
