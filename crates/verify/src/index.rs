@@ -1,5 +1,6 @@
 //! The key index: what is known of every key, read by many at once and written by one.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -232,6 +233,15 @@ impl KeyIndex {
             standing,
             revision: cold.revision(),
         }
+    }
+}
+
+impl fmt::Debug for KeyIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyIndex")
+            .field("applied", &self.applied())
+            .field("keys", &self.key_count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -61,12 +61,13 @@ impl Overlay {
         self.refused.read().find(hash, |entry| entry.key_id == key_id).map(|entry| entry.since)
     }
 
-    /// Drops what the rows say by now. To be called after `applied` was published.
+    /// Drops what the rows say by now. To be called after `applied` was published. Takes the lock even when nothing
+    /// seems to be there: a refusal that read the position before may be about to add its entry.
     pub(crate) fn drop_applied(&self, applied: Position) {
-        if self.len.load(Ordering::Acquire) == 0 {
+        let mut refused = self.refused.write();
+        if refused.is_empty() {
             return;
         }
-        let mut refused = self.refused.write();
         refused.retain(|entry| entry.position > applied);
         self.len.store(refused.len(), Ordering::Release);
     }

@@ -1,5 +1,6 @@
 //! The one writer of rows: applies events in the order of the log, and lets no older event overwrite a newer one.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -259,6 +260,12 @@ impl IndexWriter {
     #[expect(clippy::unused_self, reason = "the planted twin reads a field")]
     const fn forced(&self) -> bool {
         false
+    }
+}
+
+impl fmt::Debug for IndexWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexWriter").field("index", &self.index).finish_non_exhaustive()
     }
 }
 

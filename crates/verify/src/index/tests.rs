@@ -1,6 +1,6 @@
 //! What readers may see while the writer writes: never a key that passes after its revocation was effective.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -154,6 +154,53 @@ fn the_overlay_lasts_until_the_rows_have_it() {
         0,
         "a refusal that comes after its event was applied leaves nothing behind"
     );
+}
+
+#[test]
+fn a_refusal_that_races_with_its_own_event_leaves_nothing_behind() {
+    let (index, mut writer) = given_acme();
+    let (index, writer) = (&*index, &mut writer);
+    thread::scope(|scope| {
+        let hash = index.hash.of(key_id(1));
+        index.overlay.refuse(hash, key_id(1), at(3), NOW, || {
+            let before = index.applied();
+            scope.spawn(move || writer.advance(at(3)));
+            while index.applied() < at(3) {
+                thread::yield_now();
+            }
+            // As read just before the writer published.
+            before
+        });
+    });
+    assert_eq!(index.overlay_len(), 0);
+}
+
+#[test]
+fn refusals_under_threads_leave_nothing_behind() {
+    const ROUNDS: u64 = 3_000;
+    let (index, mut writer) = given_acme();
+    let (asked, refused) = (AtomicU64::new(1), AtomicU64::new(1));
+    let mut left_behind = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 2..ROUNDS {
+                while asked.load(Ordering::Acquire) < n {
+                    thread::yield_now();
+                }
+                index.refuse(key_id(1), at(n), NOW);
+                refused.store(n, Ordering::Release);
+            }
+        });
+        for n in 2..ROUNDS {
+            asked.store(n, Ordering::Release);
+            writer.advance(at(n));
+            while refused.load(Ordering::Acquire) < n {
+                thread::yield_now();
+            }
+            left_behind += index.overlay_len();
+        }
+    });
+    assert_eq!(left_behind, 0);
 }
 
 #[test]

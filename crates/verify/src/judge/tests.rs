@@ -200,3 +200,16 @@ fn an_answer_says_how_recent_it_is() {
     index.prove_fresh(MOMENT.boot_ms + 10);
     assert_eq!(verify(&index, "x").as_of.lag, Duration::ZERO, "a proof asked for after the moment was taken");
 }
+
+#[test]
+fn no_secret_opens_a_key_that_was_never_read() {
+    let (index, mut writer) = given_acme();
+    let _ = writer.issue(at(2), &acme(), key_id(1), &issued(1));
+    change_row(&index, key_id(1), |row| {
+        // As if the digest of a key whose issue was not read were known: the flag for issued cleared.
+        let mut bytes = row.to_bytes();
+        bytes[63] = 0;
+        *row = HotRow::from_bytes(&bytes).unwrap();
+    });
+    assert_eq!(verify(&index, &token(1)).verdict, Verdict::Unknown);
+}

@@ -146,6 +146,7 @@ fn a_count_is_not_believed_before_its_values_come() {
     for (at, len) in (HEADER_BYTES - 32..HEADER_BYTES).step_by(4).map(|at| (at, 4)) {
         let mut changed = bytes.clone();
         changed[at..at + len].fill(0xff);
+        assert!(matches!(read(&changed), Err(SnapshotError::Damaged { what: "the header's checksum" })));
         assert!(read(&sealed(changed)).is_err(), "count at {at}");
     }
 }

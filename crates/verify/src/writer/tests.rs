@@ -205,6 +205,19 @@ fn one_tag_in_two_tenants_is_two_owners() {
     assert_eq!(*verify(&index, &token(1)).holder.unwrap().owner, issued(1).owner);
     assert!(index.key(&acme(), key_id(2)).is_none(), "another tenant's key");
     assert!(index.key(&other, key_id(2)).is_some());
+    for n in 10..1_000 {
+        let mut theirs = issued(n);
+        theirs.owner.name = domain::Personal::Sealed(n.to_le_bytes().to_vec());
+        let its_tenant = tenant(&format!("list-{n}"));
+        assert_eq!(writer.issue(at(n.into()), &its_tenant, key_id(n), &theirs), Applied::Done);
+        assert_eq!(*verify(&index, &token(n)).holder.unwrap().owner, theirs.owner);
+    }
+}
+
+#[test]
+fn the_writer_can_move_to_the_workers_thread() {
+    fn moves<T: Send>() {}
+    moves::<IndexWriter>();
 }
 
 #[test]
