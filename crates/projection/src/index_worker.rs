@@ -15,6 +15,7 @@ use crate::follow::{Backoff, Stop};
 use crate::shelf::{Stage, Status};
 use crate::snapshot::{SNAPSHOT_AFTER, SNAPSHOT_EVENTS, save};
 use crate::stores::Stores;
+use crate::view::is_announced;
 use crate::views::notices::StoredNotice;
 
 /// The most live notices that wait for a slow listener: two seconds of a busy service. Who falls behind further is told so
@@ -227,6 +228,8 @@ impl Rows {
     /// Takes in a run of events, skipping what the index has; of a hole, answers the position behind it.
     fn take_in(&mut self, events: &[Recorded], fed: Fed<'_>) -> Result<(), Position> {
         let known = events.partition_point(|event| event.position <= self.applied);
+        #[cfg(feature = "planted")]
+        self.show_again(&events[..known]);
         let mut hole = Ok(());
         for event in &events[known..] {
             if event.position != self.applied.next() {
@@ -239,6 +242,18 @@ impl Rows {
         // What came before a hole is true, and may be a revocation.
         self.writer.advance(self.applied);
         hole
+    }
+
+    /// The writer lets no older event overwrite a newer one either; one with a planted bug does.
+    #[cfg(feature = "planted")]
+    fn show_again(&mut self, events: &[Recorded]) {
+        for event in events {
+            let stream = event.stream.as_str().parse::<StreamName>();
+            if let Some(envelope) = stream.ok().and_then(|stream| wire::decode(&stream, &event.payload).ok())
+            {
+                let _ = self.change(event.position, &envelope);
+            }
+        }
     }
 
     fn apply(&mut self, event: &Recorded, fed: Fed<'_>) {
@@ -314,14 +329,6 @@ impl Rows {
             Some(last) => *last = position,
             None => drop(self.last_notice.insert(tenant.clone(), position)),
         }
-    }
-}
-
-/// Whether an event has a notice; says the same as [`notice_of`] without making one.
-const fn is_announced(envelope: &Envelope) -> bool {
-    match envelope.event {
-        Event::TenantOpened(_) => false,
-        Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_) => true,
     }
 }
 

@@ -5,6 +5,7 @@ mod follow;
 #[cfg(test)]
 mod given;
 mod index_worker;
+mod notice_worker;
 mod projection;
 mod shelf;
 mod snapshot;

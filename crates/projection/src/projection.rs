@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use domain::Position;
 use eventlog::EventLog;
+use eventlog::jetstream::NoticeFeed;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
-use verify::KeyIndex;
+use verify::{IndexWriter, KeyIndex};
 
 use crate::follow::Stop;
 use crate::index_worker::{IndexWorker, LiveNotice, Told};
+use crate::notice_worker;
 use crate::shelf::{Shelf, Status};
 use crate::snapshot;
 use crate::stores::Stores;
@@ -60,7 +62,9 @@ pub struct Projection {
     history: Arc<Shelf>,
     tenants: Arc<Shelf>,
     notices: Arc<Shelf>,
+    log: Arc<dyn EventLog>,
     stop: watch::Sender<bool>,
+    stopped: Stop,
     workers: JoinSet<()>,
 }
 
@@ -74,13 +78,32 @@ impl Projection {
     /// Reads the saved index, if there is a good one, and starts the workers. Does not wait until they have caught up, nor
     /// for a log that is away.
     pub async fn start(config: ProjectionConfig, log: Arc<dyn EventLog>) -> Self {
+        Self::start_with(config, log, |_| {}).await
+    }
+
+    /// Starts with a bug planted in the index's writer, for the simulation to find.
+    #[cfg(feature = "planted")]
+    pub async fn start_planted(
+        config: ProjectionConfig,
+        log: Arc<dyn EventLog>,
+        plant: fn(&mut IndexWriter),
+    ) -> Self {
+        Self::start_with(config, log, plant).await
+    }
+
+    async fn start_with(
+        config: ProjectionConfig,
+        log: Arc<dyn EventLog>,
+        prepare: fn(&mut IndexWriter),
+    ) -> Self {
         let ProjectionConfig { stores, keeps, max_staleness } = config;
         let log_id = log.log_id();
         // A log that is away tells its head later; a saved index beyond it is then found out by following.
         let head = log.head().await.ok();
         let from = Arc::clone(&stores);
-        let (index, writer) =
+        let (index, mut writer) =
             stores.work().run(move || snapshot::load(&*from, log_id, head, max_staleness)).await;
+        prepare(&mut writer);
         let (stop, stopped) = Stop::new();
         let told = Told::new(index.applied());
         let shelf = |view| Shelf::new(view, log_id, Arc::clone(&stores));
@@ -91,23 +114,30 @@ impl Projection {
             history: shelf(HistoryView::NAME),
             tenants: shelf(TenantsView::NAME),
             notices: shelf(NoticesView::NAME),
+            log: Arc::clone(&log),
             stop,
+            stopped,
             workers: JoinSet::new(),
         };
-        let worker = IndexWorker::new(Arc::clone(&log), Arc::clone(&stores), told, writer);
-        projection.workers.spawn(worker.run(stopped.clone()));
+        let worker = IndexWorker::new(log, Arc::clone(&stores), told, writer);
+        projection.workers.spawn(worker.run(projection.stopped.clone()));
         if keeps == Keeps::Everything {
-            projection.spawn::<KeysView>(Arc::clone(&projection.keys), &log, &stopped);
-            projection.spawn::<HistoryView>(Arc::clone(&projection.history), &log, &stopped);
-            projection.spawn::<TenantsView>(Arc::clone(&projection.tenants), &log, &stopped);
-            projection.spawn::<NoticesView>(Arc::clone(&projection.notices), &log, &stopped);
+            projection.spawn::<KeysView>(Arc::clone(&projection.keys));
+            projection.spawn::<HistoryView>(Arc::clone(&projection.history));
+            projection.spawn::<TenantsView>(Arc::clone(&projection.tenants));
+            projection.spawn::<NoticesView>(Arc::clone(&projection.notices));
         }
         projection
     }
 
+    /// Announces notices in a feed on JetStream as well, together with all other servers on the same log.
+    pub fn announce_on(&mut self, feed: NoticeFeed) {
+        self.workers.spawn(notice_worker::run(feed, Arc::clone(&self.log), self.stopped.clone()));
+    }
+
     /// One follower a view: nothing is shared, so a view that is rebuilt holds up none of the others.
-    fn spawn<V: View>(&mut self, shelf: Arc<Shelf>, log: &Arc<dyn EventLog>, stopped: &Stop) {
-        self.workers.spawn(view_worker::run::<V>(shelf, Arc::clone(log), stopped.clone()));
+    fn spawn<V: View>(&mut self, shelf: Arc<Shelf>) {
+        self.workers.spawn(view_worker::run::<V>(shelf, Arc::clone(&self.log), self.stopped.clone()));
     }
 
     /// The position up to which the index has taken in everything.

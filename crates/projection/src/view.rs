@@ -1,6 +1,6 @@
 //! What a view is, and the store that keeps one: its rows and its bookmark move together or not at all.
 
-use domain::{Envelope, LogId, Position, StreamName};
+use domain::{Envelope, Event, LogId, Position, StreamName};
 use eventlog::Recorded;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,9 +12,9 @@ use crate::tree::{Tree, TreeError};
 /// The row that says what the tree is and how far it has come. No view's own rows begin with this byte.
 pub(crate) const META: &[u8] = b"\0meta";
 
-/// The most events of one batch: large enough that the bookmark's row costs nothing, small enough that a batch is a few
-/// hundred kilobytes.
-const BATCH_EVENTS: usize = 1_000;
+/// The most events of one batch: large enough that the bookmark's row costs nothing, small enough that readers of all views
+/// get their turn, since sled lets nobody read in any of its trees while it applies a batch.
+const BATCH_EVENTS: usize = 200;
 
 /// A read model: a pure function of the log, kept as rows of one tree.
 ///
@@ -149,6 +149,14 @@ impl<V: View> ViewStore<V> {
             self.applied = applied;
         }
         Ok(())
+    }
+}
+
+/// Whether an event has a notice; says the same as [`wire::notice_of`] without making one.
+pub(crate) const fn is_announced(envelope: &Envelope) -> bool {
+    match (&envelope.stream, &envelope.event) {
+        (StreamName::Tenant(_), _) | (_, Event::TenantOpened(_)) => false,
+        (StreamName::Key(..), Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_)) => true,
     }
 }
 

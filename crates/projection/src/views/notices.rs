@@ -12,7 +12,7 @@ use super::{MAX_PAGE, RowName, position_at_end};
 use crate::changes::Changes;
 use crate::shelf::{QueryError, Shelf, Status};
 use crate::tree::{Tree, TreeError};
-use crate::view::{Entry, View, decode_row, encode_row};
+use crate::view::{Entry, View, decode_row, encode_row, is_announced};
 
 /// A notice by its position.
 const NOTICE: u8 = b'n';
@@ -42,10 +42,10 @@ impl View for NoticesView {
 
     fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError> {
         let Ok(envelope) = entry.read() else { return Ok(()) };
-        let position = entry.position();
-        if notice_of(&envelope, position, Position::NONE).is_none() {
+        if !is_announced(&envelope) {
             return Ok(());
         }
+        let position = entry.position();
         let tenant = entry.stream.tenant();
         let previous = self.previous(tenant, changes)?;
         let stream = entry.recorded.stream.as_str();
