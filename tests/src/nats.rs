@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub struct NatsCluster {
 pub struct NatsSetup {
     /// Leaves `sync_interval` at the server's own default, which loses what was acknowledged last on power loss.
     pub lazy_sync: bool,
+    /// Leaves JetStream off.
+    pub no_jetstream: bool,
     /// More configuration, appended as it is.
     pub extra: String,
 }
@@ -105,12 +107,12 @@ impl NatsServer {
 
     /// Stops its clock: connections stay open, nothing is answered.
     pub fn pause(&self) {
-        self.node.signal(Signal::STOP);
+        self.node.pause();
     }
 
     /// Lets it go on after [`pause`](Self::pause).
     pub fn resume(&self) {
-        self.node.signal(Signal::CONT);
+        self.node.resume();
     }
 }
 
@@ -177,12 +179,12 @@ impl NatsCluster {
 
     /// Stops the clock of one node.
     pub fn pause(&self, node: usize) {
-        self.nodes[node].signal(Signal::STOP);
+        self.nodes[node].pause();
     }
 
     /// Lets one node go on after [`pause`](Self::pause).
     pub fn resume(&self, node: usize) {
-        self.nodes[node].signal(Signal::CONT);
+        self.nodes[node].resume();
     }
 
     async fn ready(&mut self) -> bool {
@@ -197,6 +199,9 @@ impl NatsCluster {
 
 impl NatsSetup {
     fn text(&self) -> String {
+        if self.no_jetstream {
+            return format!("{}\n", self.extra);
+        }
         let sync = if self.lazy_sync { "" } else { "sync_interval: always" };
         format!("jetstream {{ store_dir: \"STORE\", {sync} }}\n{}\n", self.extra)
     }
@@ -304,10 +309,20 @@ impl Node {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).expect("our own child can be stopped");
+        // The signal is only on its way yet: the server could answer for another moment.
+        let stopped = waitpid(Some(self.pid()), WaitOptions::UNTRACED);
+        assert!(stopped.is_ok_and(|stopped| stopped.is_some()), "the server did not stop");
+    }
+
+    fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("our own child can go on");
+    }
+
+    fn pid(&self) -> Pid {
         let child = self.child.as_ref().expect("only a running server is paused or resumed");
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is positive");
-        kill_process(pid, signal).expect("our own child can be signalled");
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is positive")
     }
 
     fn last_words(&self) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::ContextBuilder;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use domain::LogId;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -84,6 +84,14 @@ pub enum ConnectError {
         /// Whom we asked.
         url: String,
         /// What it said.
+        reason: String,
+    },
+    /// No address at all.
+    #[error("{url} is no address of a NATS server ({reason}); write nats://host:port or tls://host:port")]
+    Address {
+        /// What was given, without a password.
+        url: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The credentials file or the certificate cannot be used.
@@ -201,6 +209,9 @@ async fn reach(config: &JetStreamConfig) -> Result<(Client, watch::Receiver<u64>
                 ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                     return Err(ConnectError::Refused { url, reason: error.kind().to_string() });
                 }
+                ConnectErrorKind::ServerParse => {
+                    return Err(ConnectError::Address { url, reason: innermost(&error) });
+                }
                 _ => innermost(&error),
             },
             Err(_) => "no answer".to_owned(),
@@ -221,6 +232,9 @@ async fn options(
         move |source| ConnectError::File { path, source }
     };
     let mut options = ConnectOptions::new();
+    if let Some((user, password)) = config.url.split(',').find_map(user_and_password) {
+        options = options.user_and_password(user, password);
+    }
     if let Some(creds) = &config.creds {
         options = options.credentials_file(creds).await.map_err(unusable(creds))?;
     }
@@ -278,12 +292,37 @@ fn check_server(client: &Client, url: &str) -> Result<(), ConnectError> {
 }
 
 /// What went wrong at the bottom: the outer errors only say that something did.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
     error.to_string()
+}
+
+/// The user in a URL, which the client itself does not look for.
+fn user_and_password(url: &str) -> Option<(String, String)> {
+    let address: ServerAddr = url.trim().parse().ok()?;
+    Some((unescaped(address.username()?), unescaped(address.password().unwrap_or_default())))
+}
+
+/// `%40` is `@`: a password in a URL is written so.
+fn unescaped(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, others @ ..] = rest {
+        let hex = others.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The servers' addresses as they may be shown.
@@ -309,6 +348,13 @@ mod tests {
             "nats://a:4222,tls://b:4222"
         );
         assert_eq!(without_password("mailer:secret@a:4222"), "a:4222");
+    }
+
+    #[test]
+    fn a_user_in_a_url_is_found() {
+        let found = user_and_password(" nats://mailer:p%40ss%2Fw%zz@a:4222");
+        assert_eq!(found, Some(("mailer".to_owned(), "p@ss/w%zz".to_owned())));
+        assert_eq!(user_and_password("nats://a:4222"), None);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use domain::TenantId;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connect::{ANSWER_LIMIT, ConnectError};
+use super::connect::{ANSWER_LIMIT, ConnectError, innermost};
 use super::read::{silent, unavailable};
+use super::streams::{ASK_AGAIN, SETTLING_LIMIT};
 use crate::port::{ReadError, SealStore};
 
 /// The bucket, and what NATS makes its stream and subjects from.
@@ -31,9 +32,6 @@ pub struct JetStreamSeals {
 
 impl JetStreamSeals {
     pub(super) async fn open(js: &Context, replicas: usize) -> Result<Self, ConnectError> {
-        if let Ok(store) = js.get_key_value(BUCKET).await {
-            return Ok(Self { store });
-        }
         let config = Config {
             bucket: BUCKET.to_owned(),
             description: "tenants' seals, written once".to_owned(),
@@ -42,15 +40,22 @@ impl JetStreamSeals {
             num_replicas: replicas,
             ..Config::default()
         };
-        let made = js.create_key_value(config).await;
-        let found = match made {
-            Ok(store) => Ok(store),
-            // Another handle made it in the meantime.
-            Err(error) => js.get_key_value(BUCKET).await.map_err(|_| error.to_string()),
-        };
-        found
-            .map(|store| Self { store })
-            .map_err(|reason| ConnectError::Stream { stream: format!("KV_{BUCKET}"), reason })
+        let deadline = Instant::now() + SETTLING_LIMIT;
+        loop {
+            if let Ok(store) = js.get_key_value(BUCKET).await {
+                return Ok(Self { store });
+            }
+            // Refused while another handle makes it and while a cluster elects: the next look finds it or tries again.
+            match js.create_key_value(config.clone()).await {
+                Ok(store) => return Ok(Self { store }),
+                Err(error) if Instant::now() >= deadline => {
+                    let reason = innermost(&error);
+                    return Err(ConnectError::Stream { stream: format!("KV_{BUCKET}"), reason });
+                }
+                Err(error) => tracing::debug!(%error, "the bucket of seals was not made; looking again"),
+            }
+            sleep(ASK_AGAIN).await;
+        }
     }
 
     /// Not the bucket's own `get`, which a member that is behind may answer.

@@ -32,9 +32,9 @@ const LOG_ID: &str = "rescind.log_id";
 /// A handle that has not pulsed for so long is gone, and so is its message: handles come and go for years.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(3600);
 /// A cluster that has just started elects for some seconds before it makes or finds a stream.
-const SETTLING_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const SETTLING_LIMIT: Duration = Duration::from_secs(15);
 /// How often a settling cluster is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) fn log_config(replicas: usize, log_id: LogId) -> Config {
     Config {
@@ -130,8 +130,13 @@ async fn find_or_make(js: &Context, config: &Config) -> Result<Info, Trouble> {
 }
 
 fn lost_the_race_or_early(code: ErrorCode) -> bool {
-    [ErrorCode::STREAM_NAME_EXIST, ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::STREAM_SUBJECT_OVERLAP]
-        .contains(&code)
+    let passing = [
+        ErrorCode::STREAM_NAME_EXIST,
+        ErrorCode::STREAM_SUBJECT_OVERLAP,
+        ErrorCode::CLUSTER_NOT_AVAILABLE,
+        ErrorCode::CLUSTER_NO_PEERS,
+    ];
+    passing.contains(&code)
 }
 
 pub(super) enum Missing {
