@@ -1,1 +1,29 @@
-//! Placeholder, replaced within the hour.
+//! Drives: the `rescind` command line, a client of the HTTP API that can also host a server.
+
+mod arguments;
+mod audit;
+mod client;
+mod clock;
+mod completions;
+mod confirm;
+mod demo;
+mod doctor;
+mod environment;
+mod exit;
+mod failure;
+mod key;
+mod key_id;
+mod lines;
+mod output;
+mod problem;
+mod screen;
+mod serve;
+mod signals;
+mod sse;
+mod table;
+mod target;
+mod tenant;
+mod watch;
+mod when;
+
+pub use arguments::{command, run};

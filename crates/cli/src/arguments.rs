@@ -1,0 +1,109 @@
+//! The command line: which verbs there are, and the one place where a run ends.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::audit::AuditVerb;
+use crate::completions::Completions;
+use crate::demo::Demo;
+use crate::doctor::Doctor;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::key::KeyVerb;
+use crate::serve::Serve;
+use crate::tenant::TenantVerb;
+use crate::watch::Watch;
+
+/// Issue API keys, verify them, revoke them for real, and prove it afterwards
+#[derive(Debug, Parser)]
+#[command(name = "rescind", version, after_help = Exit::HELP, subcommand_required = true, arg_required_else_help = true)]
+struct Rescind {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    // Boxed: its many settings would make every verb as large.
+    Serve(Box<Serve>),
+    Demo(Demo),
+    /// Tenants: the units of isolation
+    #[command(subcommand)]
+    Tenant(TenantVerb),
+    /// Keys: issue, list, show, verify, revoke
+    #[command(subcommand)]
+    Key(KeyVerb),
+    Watch(Watch),
+    /// The log, for auditors
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    Doctor(Doctor),
+    Completions(Completions),
+}
+
+/// The whole command line, for parsing, completions and tests.
+#[must_use]
+pub fn command() -> Command {
+    // A setting in the environment may be an address with a password: help names the variable, never its value.
+    Rescind::command().mut_subcommand("serve", |serve| serve.mut_args(|arg| arg.hide_env_values(true)))
+}
+
+/// Runs what the process was asked for.
+#[must_use]
+pub fn run() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return refused(&error),
+    };
+    let json = wants_json(&matches);
+    let exit = match Rescind::from_arg_matches(&matches) {
+        Ok(rescind) => rescind.verb.run().unwrap_or_else(|failure| end(&failure, json)),
+        Err(error) => return refused(&error),
+    };
+    exit.into()
+}
+
+fn end(failure: &Failure, json: bool) -> Exit {
+    if failure.exit != Exit::Ok {
+        failure.tell(json);
+    }
+    failure.exit
+}
+
+/// Help and version go to stdout and are no failure; the rest is a command line that asks for nothing sensible.
+fn refused(error: &clap::Error) -> ExitCode {
+    // There is nowhere to complain when the stream is gone.
+    drop(error.print());
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),
+        _ => Exit::Usage.into(),
+    }
+}
+
+fn wants_json(matches: &ArgMatches) -> bool {
+    let mut matches = matches;
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false)
+}
+
+impl Verb {
+    fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Demo(demo) => demo.run(),
+            Self::Tenant(verb) => verb.run(),
+            Self::Key(verb) => verb.run(),
+            Self::Watch(watch) => watch.run(),
+            Self::Audit(verb) => verb.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Completions(completions) => completions.run(command()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

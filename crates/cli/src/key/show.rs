@@ -1,0 +1,90 @@
+//! `rescind key show`: one key, and what happened to it.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{InTenant, PAGE};
+use crate::client::{Call, Client};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, fields, history_table, items, standing, text};
+use crate::screen::{self, Paint};
+use crate::target::Connection;
+
+/// Show one key; never its secret, which nobody has but its holder
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  rescind key show 01JDA7W5W6M4Q0T3S8V2N9X1YZ --history")]
+pub(crate) struct Show {
+    /// Which key
+    key_id: String,
+    /// What happened to it, event by event
+    #[arg(long)]
+    history: bool,
+    #[command(flatten)]
+    tenant: InTenant,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Label and member, in the order in which people ask.
+const SHOWN: [(&str, &str); 16] = [
+    ("key id", "key_id"),
+    ("tenant", "tenant"),
+    ("name", "name"),
+    ("owner", "owner"),
+    ("environment", "environment"),
+    ("scopes", "scopes"),
+    ("labels", "labels"),
+    ("networks", "networks"),
+    ("issued", "issued_at"),
+    ("issued by", "issued_by"),
+    ("expires", "expires_at"),
+    ("ended", "ended_at"),
+    ("reason", "reason"),
+    ("note", "note"),
+    ("revision", "revision"),
+    ("position", "position"),
+];
+
+impl Show {
+    pub(super) fn run(self) -> Result<Exit, Failure> {
+        let client = Client::find(&self.connection)?;
+        let path = self.tenant.key_path(&self.key_id)?;
+        let key = client.send(&client.fresh(Call::get(&path)))?.body;
+        let history = if self.history { Some(read_history(&client, &path)?) } else { None };
+        if self.output.json {
+            let shown = match history {
+                Some(events) => json!({"key": key, "events": events}),
+                None => key,
+            };
+            screen::data(&shown.to_string())?;
+            return Ok(Exit::Ok);
+        }
+        let paint = Paint::stdout();
+        screen::data(&format!("standing: {}", standing(paint, &text(&key, "standing"))))?;
+        fields(&key, &SHOWN).iter().try_for_each(|line| screen::data(line))?;
+        if let Some(events) = history {
+            screen::data("")?;
+            history_table(&events, paint).iter().try_for_each(|line| screen::data(line))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// All pages of what happened to a key.
+fn read_history(client: &Client, path: &str) -> Result<Vec<Value>, Failure> {
+    let mut events = Vec::new();
+    let call = client.fresh(Call::get(format!("{path}/events")).with("limit", PAGE));
+    let mut after = None;
+    loop {
+        let body = client.send(&call.clone().with_some("after", after))?.body;
+        events.extend_from_slice(items(&body, "events"));
+        match body["next"].as_u64() {
+            // A page that leads nowhere would be asked for for ever.
+            Some(next) if Some(next) > after => after = Some(next),
+            _ => return Ok(events),
+        }
+    }
+}
