@@ -165,9 +165,11 @@ fn a_refusal_that_races_with_its_own_event_leaves_nothing_behind() {
         index.overlay.refuse(hash, key_id(1), at(3), NOW, || {
             let before = index.applied();
             scope.spawn(move || writer.advance(at(3)));
-            while index.applied() < at(3) {
+            let published = (0..10_000_000).any(|_| {
                 thread::yield_now();
-            }
+                index.applied() == at(3)
+            });
+            assert!(published, "the position is published before the overlay is locked");
             // As read just before the writer published.
             before
         });
