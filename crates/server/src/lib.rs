@@ -1,1 +1,9 @@
-//! Placeholder, replaced within the hour.
+//! Hosts: a node's configuration, its parts put together, and the HTTP interface to them.
+
+pub mod config;
+mod http;
+pub mod logging;
+mod node;
+
+pub use http::codes;
+pub use node::{FirstStart, Node, StartError};

@@ -1,0 +1,430 @@
+//! What `serve` is told: flags, then `RESCIND_*`, then a TOML file, then the defaults; one struct, unknown keys refused.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The commented file that says the defaults; a test holds it to the code.
+pub const DEFAULT_FILE: &str = include_str!("../rescind.default.toml");
+
+/// Where `serve` listens unless told otherwise: this machine only.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8750";
+/// Where everything is kept unless told otherwise.
+pub const DEFAULT_DATA: &str = "./rescind-data";
+/// How long a verifier goes on without proof that it has heard everything.
+const DEFAULT_STALENESS: Duration = Duration::from_secs(5);
+/// A lease is asked for each second, so a bound below two would refuse everything at the first lost answer.
+const MIN_STALENESS: Duration = Duration::from_secs(2);
+/// A revoked key may pass for this long at a verifier that is cut off: a minute is what rivals do when all goes well.
+const MAX_STALENESS: Duration = Duration::from_secs(60);
+/// JetStream keeps at most five copies.
+const MAX_REPLICAS: usize = 5;
+
+/// The flags of `serve`. All optional, so that the environment and the file get their turn.
+#[derive(Args, Clone, Default)]
+pub struct ServeArgs {
+    /// A TOML file with any of these settings; flags and RESCIND_* go before it
+    #[arg(long, env = "RESCIND_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where log, views and operator.key are kept; one server a folder [default: ./rescind-data]
+    #[arg(long, env = "RESCIND_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address and port to serve on; port 0 takes a free one [default: 127.0.0.1:8750]
+    #[arg(long, env = "RESCIND_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The log: `embedded` in the data folder, or nats://host:port[,nats://host:port] to share it between servers [default: embedded]
+    // The address may hold a password: help must not show it.
+    #[arg(long, env = "RESCIND_LOG", hide_env_values = true, value_name = "embedded|nats://…")]
+    pub log: Option<String>,
+    /// `all`, or `verify` for a server that only follows the log and answers: beside a service, without a right to change anything [default: all]
+    #[arg(long, env = "RESCIND_ROLE", value_name = "all|verify")]
+    pub role: Option<String>,
+    /// How long verifying goes on without proof that every event was heard, then keys are `stale` and refused [default: 5s]
+    #[arg(long, env = "RESCIND_MAX_STALENESS", value_name = "TIME")]
+    pub max_staleness: Option<String>,
+    /// How many NATS servers hold each stream that is made at the first start; 3 survives the loss of one [default: 1]
+    #[arg(long, env = "RESCIND_NATS_REPLICAS", value_name = "N")]
+    pub nats_replicas: Option<usize>,
+    /// NATS credentials file of the account that holds the log; the only place for its secret
+    #[arg(long, env = "RESCIND_NATS_CREDS", value_name = "FILE")]
+    pub nats_creds: Option<PathBuf>,
+    /// The authority that signed the NATS servers' certificates, where it is not a public one
+    #[arg(long, env = "RESCIND_NATS_CA", value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+    /// Monitoring address of the NATS servers, http://host:8222[,…]: proves that they sync before they acknowledge
+    #[arg(long, env = "RESCIND_NATS_MONITOR", value_name = "URL")]
+    pub nats_monitor: Option<String>,
+    /// PEM certificate chain to serve HTTPS with; needs --tls-key
+    #[arg(long, env = "RESCIND_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key of that certificate
+    #[arg(long, env = "RESCIND_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve plain text on an address that others can reach: only behind something that speaks TLS
+    #[arg(long, env = "RESCIND_INSECURE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub insecure: Option<bool>,
+    /// Issue another operator with every permission, for who holds the data folder and lost the key
+    #[arg(long)]
+    pub recover_operator: bool,
+    /// `pretty` or `json` [default: pretty on a terminal]
+    #[arg(long, env = "RESCIND_LOG_FORMAT", value_name = "pretty|json")]
+    pub log_format: Option<String>,
+    /// error, warn, info, debug, trace, or directives such as `info,server=debug` [default: info]
+    #[arg(long, env = "RESCIND_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// The log's address may hold a password.
+impl fmt::Debug for ServeArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeArgs")
+            .field("config", &self.config)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same settings in a file. Recovering an operator is an act, not a setting: it has no place here.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSettings {
+    data: Option<PathBuf>,
+    listen: Option<String>,
+    log: Option<String>,
+    role: Option<String>,
+    max_staleness: Option<String>,
+    nats_replicas: Option<usize>,
+    nats_creds: Option<PathBuf>,
+    nats_ca: Option<PathBuf>,
+    nats_monitor: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    insecure: Option<bool>,
+    log_format: Option<String>,
+    log_level: Option<String>,
+}
+
+/// What a node is started with. Every value is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Which log.
+    pub log: LogChoice,
+    /// What this server does.
+    pub role: Role,
+    /// The bound of promise 3.
+    pub max_staleness: Duration,
+    /// Certificate and key, if HTTPS is served.
+    pub tls: Option<TlsFiles>,
+    /// Whether another operator is wanted.
+    pub recover_operator: bool,
+    /// How logs look; none = by whether standard error is a terminal.
+    pub log_format: Option<LogFormat>,
+    /// Which logs are written.
+    pub log_level: String,
+}
+
+/// Which log a node works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogChoice {
+    /// In the data folder.
+    Embedded,
+    /// On NATS JetStream.
+    Nats(NatsChoice),
+}
+
+/// How NATS is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsChoice {
+    /// One or more servers, separated by commas. May hold a password: not shown.
+    pub url: String,
+    /// Copies of each stream made here.
+    pub replicas: usize,
+    /// Credentials file.
+    pub creds: Option<PathBuf>,
+    /// Certificate authority.
+    pub ca: Option<PathBuf>,
+    /// Monitoring address.
+    pub monitor: Option<String>,
+}
+
+impl fmt::Debug for NatsChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsChoice").field("replicas", &self.replicas).finish_non_exhaustive()
+    }
+}
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Follows the log and answers; takes no commands.
+    Verify,
+}
+
+/// Certificate chain and private key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the settings are no good. Names the setting; its value only where it can be no secret.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config: the file {path} cannot be read ({source}); check the path, or leave --config away")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key that does not exist or of the wrong type.
+    #[error("config: {path}: {reason}")]
+    Toml {
+        /// Which file.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// One setting is not valid.
+    #[error("{key}: {reason}")]
+    Setting {
+        /// Its name, as in the file; the flag is the same with `-`.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+fn bad(key: &'static str, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Setting { key, reason: reason.into() }
+}
+
+impl ServeConfig {
+    /// The settings for a data folder with nothing else said: an embedded log, this machine only.
+    #[must_use]
+    pub fn embedded(data: impl Into<PathBuf>) -> Self {
+        let args = ServeArgs { data: Some(data.into()), ..ServeArgs::default() };
+        Self::of(args, FileSettings::default()).expect("the defaults are valid, as a test shows")
+    }
+
+    /// Puts flags and environment (both in `args`, by clap) before the file they name, and the file before the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting.
+    pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
+        let file = match &args.config {
+            None => FileSettings::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::File { path: path.clone(), source })?;
+                parse_file(&text).map_err(|reason| ConfigError::Toml { path: path.clone(), reason })?
+            }
+        };
+        Self::of(args, file)
+    }
+
+    fn of(args: ServeArgs, file: FileSettings) -> Result<Self, ConfigError> {
+        let listen = args.listen.or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        let role = role(args.role.or(file.role).as_deref())?;
+        let log = args.log.or(file.log).unwrap_or_else(|| "embedded".to_owned());
+        let nats = NatsSettings {
+            replicas: args.nats_replicas.or(file.nats_replicas),
+            creds: args.nats_creds.or(file.nats_creds),
+            ca: args.nats_ca.or(file.nats_ca),
+            monitor: args.nats_monitor.or(file.nats_monitor),
+        };
+        let config = Self {
+            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
+            listen: parse_listen(&listen)?,
+            log: parse_log(log, nats)?,
+            role,
+            max_staleness: staleness(args.max_staleness.or(file.max_staleness).as_deref())?,
+            tls: tls(args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?,
+            recover_operator: args.recover_operator,
+            log_format: log_format(args.log_format.or(file.log_format).as_deref())?,
+            log_level: log_level(args.log_level.or(file.log_level))?,
+        };
+        let insecure = args.insecure.or(file.insecure).unwrap_or(false);
+        config.check_together(insecure)?;
+        Ok(config)
+    }
+
+    /// What only shows when settings are seen together.
+    fn check_together(&self, insecure: bool) -> Result<(), ConfigError> {
+        if self.role == Role::Verify && self.log == LogChoice::Embedded {
+            return Err(bad(
+                "role",
+                "a verify-only server follows a log that others write: give it --log nats://host:port, or leave --role away",
+            ));
+        }
+        if self.role == Role::Verify && self.recover_operator {
+            return Err(bad("recover_operator", "a verify-only server takes no commands: leave --role away"));
+        }
+        if self.tls.is_none() && !insecure && !self.listen.ip().is_loopback() {
+            return Err(bad(
+                "listen",
+                format!(
+                    "{} can be reached by others and keys would cross the network in plain text: give --tls-cert and --tls-key, \
+                     or say --insecure if something in front speaks TLS",
+                    self.listen
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn parse_file(text: &str) -> Result<FileSettings, String> {
+    toml::from_str(text).map_err(|error| {
+        // Its own text shows the line, which may hold a password of a URL.
+        let line =
+            error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        format!("line {line}: {}", error.message())
+    })
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let literal = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    literal.as_deref().unwrap_or(text).parse().map_err(|_| {
+        bad(
+            "listen",
+            format!("`{text}` is not ADDR:PORT, such as {DEFAULT_LISTEN}, 0.0.0.0:443 or [::1]:8750"),
+        )
+    })
+}
+
+struct NatsSettings {
+    replicas: Option<usize>,
+    creds: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    monitor: Option<String>,
+}
+
+fn parse_log(text: String, nats: NatsSettings) -> Result<LogChoice, ConfigError> {
+    if text == "embedded" {
+        let unused = [
+            ("nats_replicas", nats.replicas.is_some()),
+            ("nats_creds", nats.creds.is_some()),
+            ("nats_ca", nats.ca.is_some()),
+            ("nats_monitor", nats.monitor.is_some()),
+        ];
+        return match unused.into_iter().find(|(_, set)| *set) {
+            Some((key, _)) => {
+                Err(bad(key, "it says how to use NATS, but the log is embedded: add --log nats://host:port"))
+            }
+            None => Ok(LogChoice::Embedded),
+        };
+    }
+    let is_server = |url: &str| {
+        let rest = url.trim().strip_prefix("nats://").or_else(|| url.trim().strip_prefix("tls://"));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains("://"))
+    };
+    if !text.split(',').all(is_server) {
+        // The text may hold a password: it is not repeated.
+        return Err(bad("log", "it is `embedded`, or one or more nats://host:port separated by commas"));
+    }
+    let replicas = nats.replicas.unwrap_or(1);
+    if !(1..=MAX_REPLICAS).contains(&replicas) {
+        return Err(bad("nats_replicas", format!("{replicas} is not 1 to {MAX_REPLICAS}")));
+    }
+    if let Some(monitor) = nats.monitor.as_deref()
+        && !monitor
+            .split(',')
+            .all(|url| url.trim().starts_with("http://") || url.trim().starts_with("https://"))
+    {
+        return Err(bad(
+            "nats_monitor",
+            "it is the monitoring address of the servers, such as http://127.0.0.1:8222",
+        ));
+    }
+    Ok(LogChoice::Nats(NatsChoice {
+        url: text,
+        replicas,
+        creds: nats.creds,
+        ca: nats.ca,
+        monitor: nats.monitor,
+    }))
+}
+
+fn role(text: Option<&str>) -> Result<Role, ConfigError> {
+    match text {
+        None | Some("all") => Ok(Role::All),
+        Some("verify") => Ok(Role::Verify),
+        Some(other) => Err(bad("role", format!("`{other}` is neither all nor verify"))),
+    }
+}
+
+fn staleness(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(DEFAULT_STALENESS) };
+    let number = |digits: &str| digits.parse::<u32>().ok().map(u64::from);
+    let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(millis), _) => number(millis).map(Duration::from_millis),
+        (None, Some(seconds)) => number(seconds).map(Duration::from_secs),
+        (None, None) => None,
+    };
+    let range = MIN_STALENESS..=MAX_STALENESS;
+    parsed.filter(|time| range.contains(time)).ok_or_else(|| {
+        bad(
+            "max_staleness",
+            format!(
+                "`{text}` is not a time from {MIN_STALENESS:?} to {MAX_STALENESS:?}, such as 5s or 2500ms"
+            ),
+        )
+    })
+}
+
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => Err(bad("tls_key", "a certificate needs its private key: give --tls-key")),
+        (None, Some(_)) => Err(bad("tls_cert", "a private key needs its certificate: give --tls-cert")),
+    }
+}
+
+fn log_format(text: Option<&str>) -> Result<Option<LogFormat>, ConfigError> {
+    match text {
+        None => Ok(None),
+        Some("pretty") => Ok(Some(LogFormat::Pretty)),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        Some(other) => Err(bad("log_format", format!("`{other}` is neither pretty nor json"))),
+    }
+}
+
+fn log_level(text: Option<String>) -> Result<String, ConfigError> {
+    let text = text.unwrap_or_else(|| "info".to_owned());
+    match text.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(bad(
+            "log_level",
+            format!("`{text}` is no log level ({error}); take error, warn, info, debug or trace"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! The HTTP interface: one page of routes, one file a resource, and what stands before all of them.
+
+#![expect(unused_qualifications, reason = "the macro that describes routes writes them")]
+
+mod app;
+mod auth;
+pub mod codes;
+mod command;
+mod edge;
+mod events;
+mod extract;
+mod feed;
+mod health;
+mod history;
+mod keys;
+mod metrics;
+mod openapi;
+mod problem;
+mod revoke;
+mod router;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub(crate) use app::{App, Gates};
+pub(crate) use metrics::{Meters, SUM_UP_EVERY};
+pub(crate) use router::router;

@@ -1,0 +1,129 @@
+//! What the handlers share: the node's parts, the gates that keep one kind of load from starving another, and waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use application::{Ambient, Application, LeaseState};
+use domain::{Position, TenantId};
+use eventlog::EventLog;
+use projection::{History, Keys, Notices, Projection, Status, Tenants};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use verify::{KeyIndex, Moment};
+
+use crate::config::Role;
+use crate::http::codes;
+use crate::http::metrics::Meters;
+use crate::http::problem::Problem;
+
+/// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
+/// asks a server in trouble, or for a position of another log.
+const REACH_WITHIN: Duration = Duration::from_secs(2);
+
+/// Commands under way at once: enough for a thousand that wait for one batch of a log on NATS, and for another behind it.
+const COMMANDS: usize = 2048;
+/// Verifies under way at once. One takes microseconds once its body is there; more than this are slow senders.
+const VERIFIES: usize = 1024;
+/// Reads of views under way at once: each may occupy one of the runtime's 512 threads that may wait.
+const READS: usize = 256;
+/// Scrapes, health checks and the API page under way at once.
+const OPENS: usize = 64;
+/// Feeds open at once: each holds a connection and a place in the channel of notices.
+const FEEDS: usize = 1024;
+/// Readings of the log open at once: each keeps the log's disk and a core busy.
+const READINGS: usize = 16;
+
+/// How many of each kind may be under way. A gate a kind, so that no load of verifies keeps a revocation out.
+pub(crate) struct Gates {
+    pub(crate) commands: Semaphore,
+    pub(crate) verifies: Semaphore,
+    pub(crate) reads: Semaphore,
+    pub(crate) opens: Semaphore,
+    pub(crate) feeds: Arc<Semaphore>,
+    pub(crate) readings: Arc<Semaphore>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            commands: Semaphore::new(COMMANDS),
+            verifies: Semaphore::new(VERIFIES),
+            reads: Semaphore::new(READS),
+            opens: Semaphore::new(OPENS),
+            feeds: Arc::new(Semaphore::new(FEEDS)),
+            readings: Arc::new(Semaphore::new(READINGS)),
+        }
+    }
+}
+
+/// The node as its handlers see it.
+pub(crate) struct App {
+    pub(crate) application: Application,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) index: Arc<KeyIndex>,
+    pub(crate) index_status: watch::Receiver<Status>,
+    pub(crate) applied: watch::Receiver<Position>,
+    pub(crate) keys: Keys,
+    pub(crate) history: History,
+    pub(crate) tenants: Tenants,
+    pub(crate) notices: Notices,
+    /// The node owns it and stops it; a handler that finds it gone is late.
+    pub(crate) projection: Weak<Projection>,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) lease: Arc<LeaseState>,
+    pub(crate) role: Role,
+    pub(crate) max_staleness: Duration,
+    /// Tenant `rescind`, at hand for every request.
+    pub(crate) operators: TenantId,
+    pub(crate) gates: Gates,
+    pub(crate) meters: Meters,
+    /// Set once an operator stands in the log and tenant `default` is open.
+    pub(crate) bootstrapped: AtomicBool,
+    /// Set when a worker that must not end has ended.
+    pub(crate) broken: AtomicBool,
+    /// Becomes true when the node stops: streams end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// Makes request ids: a random start, counted on.
+    pub(crate) requests: AtomicU64,
+}
+
+impl App {
+    /// The two clocks now.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.ambient.now(), boot_ms: self.ambient.boot_ms() }
+    }
+
+    /// An id that no other request of this process has.
+    pub(crate) fn next_request_id(&self) -> String {
+        format!("{:016x}", self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits until the index has taken in `min_position`.
+    pub(crate) async fn reach_index(&self, min_position: Option<u64>) -> Result<(), Problem> {
+        let Some(position) = min_position.map(Position::new) else { return Ok(()) };
+        if self.application.wait_applied(position, REACH_WITHIN).await {
+            return Ok(());
+        }
+        Err(not_reached(position, self.index.applied()))
+    }
+
+    /// Waits until a view has taken in `min_position`.
+    pub(crate) async fn reach_view(
+        &self,
+        mut status: watch::Receiver<Status>,
+        min_position: Option<u64>,
+    ) -> Result<(), Problem> {
+        let Some(position) = min_position.map(Position::new) else { return Ok(()) };
+        let reached = async { status.wait_for(|status| status.applied >= position).await.is_ok() };
+        if timeout(REACH_WITHIN, reached).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let applied = status.borrow().applied;
+        Err(not_reached(position, applied))
+    }
+}
+
+fn not_reached(wanted: Position, applied: Position) -> Problem {
+    Problem::new(&codes::POSITION_NOT_REACHED).detail(format!("{applied} of {wanted}")).retry()
+}

@@ -1,0 +1,167 @@
+//! Who asks: the operator key of a request, and what its scopes let it do where.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use domain::{KeyId, Permission, ScopeSet, TenantId, operator};
+use verify::{Answer, Verdict, VerifyRequest};
+
+use crate::http::app::App;
+use crate::http::codes;
+use crate::http::extract::peer;
+use crate::http::problem::Problem;
+
+/// An operator whose full secret was presented and is good on a live lease.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    pub(crate) key_id: KeyId,
+    pub(crate) scopes: Arc<ScopeSet>,
+    pub(crate) network: Option<IpAddr>,
+}
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let missing = || Problem::new(&codes::OPERATOR_MISSING);
+        let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (sent.next(), sent.next()) else { return Err(missing()) };
+        let malformed = || Problem::new(&codes::OPERATOR_MALFORMED);
+        let text = value.to_str().map_err(|_| malformed())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        let network = peer(parts);
+        let request =
+            VerifyRequest { token: token.trim(), tenant: Some(&app.operators), scope: None, network };
+        let answer = app.index.verify(&request, app.moment());
+        Self::of(&answer, network)
+    }
+}
+
+impl Operator {
+    /// What the verdict makes of who asks. More than "unknown" is told only to who holds the full secret.
+    fn of(answer: &Answer, network: Option<IpAddr>) -> Result<Self, Problem> {
+        let code = match answer.verdict {
+            Verdict::Valid => {
+                let holder = answer.holder.as_ref().ok_or_else(|| Problem::new(&codes::OPERATOR_UNKNOWN))?;
+                return Ok(Self { key_id: holder.key_id, scopes: Arc::clone(&holder.scopes), network });
+            }
+            Verdict::Malformed => &codes::OPERATOR_MALFORMED,
+            // No scope is asked for here, and tenant `rescind` cannot be closed.
+            Verdict::Unknown | Verdict::ScopeDenied | Verdict::TenantClosed => &codes::OPERATOR_UNKNOWN,
+            Verdict::Revoked | Verdict::Recalled => &codes::OPERATOR_REVOKED,
+            Verdict::Quarantined => &codes::OPERATOR_QUARANTINED,
+            Verdict::Expired => &codes::OPERATOR_EXPIRED,
+            Verdict::Suspended => &codes::OPERATOR_SUSPENDED,
+            Verdict::NetworkDenied => &codes::NETWORK_DENIED,
+            Verdict::Stale => return Err(Problem::new(&codes::STALE).retry()),
+        };
+        Err(Problem::new(code))
+    }
+
+    /// Demands a permission in one tenant. Whoever may do nothing there is told that it does not exist.
+    pub(crate) fn require_in(&self, permission: Permission, tenant: &TenantId) -> Result<(), Problem> {
+        if operator::permits_in(&self.scopes, permission, tenant) {
+            return Ok(());
+        }
+        let knows = Permission::ALL.iter().any(|any| operator::permits_in(&self.scopes, *any, tenant));
+        if knows || !self.permits_somewhere(permission) {
+            Err(scope_missing(permission, Some(tenant)))
+        } else {
+            Err(Problem::new(&codes::NOT_FOUND))
+        }
+    }
+
+    /// Demands the permission to change keys: in tenant `rescind` they are operators, and that is another matter.
+    pub(crate) fn require_write(&self, permission: Permission, tenant: &TenantId) -> Result<(), Problem> {
+        let permission = if tenant.is_operators() { Permission::TenantsAdmin } else { permission };
+        self.require_in(permission, tenant)
+    }
+
+    /// Demands a permission in every tenant.
+    pub(crate) fn require_everywhere(&self, permission: Permission) -> Result<(), Problem> {
+        if operator::permits_everywhere(&self.scopes, permission) {
+            return Ok(());
+        }
+        Err(scope_missing(permission, None))
+    }
+
+    /// Demands a permission in the tenant named, or in every tenant where none is.
+    pub(crate) fn require_for(
+        &self,
+        permission: Permission,
+        tenant: Option<&TenantId>,
+    ) -> Result<(), Problem> {
+        match tenant {
+            Some(tenant) => self.require_in(permission, tenant),
+            None if operator::permits_everywhere(&self.scopes, permission) => Ok(()),
+            None if self.permits_somewhere(permission) => Err(Problem::new(&codes::TENANT_NEEDED)),
+            None => Err(scope_missing(permission, None)),
+        }
+    }
+
+    /// Whether the permission is held in any tenant at all.
+    pub(crate) fn permits_somewhere(&self, permission: Permission) -> bool {
+        operator::permits_everywhere(&self.scopes, permission)
+            || self.bound_to().any(|tenant| operator::permits_in(&self.scopes, permission, &tenant))
+    }
+
+    /// The tenants that scopes are bound to.
+    fn bound_to(&self) -> impl Iterator<Item = TenantId> {
+        self.scopes.iter().filter_map(|scope| scope.as_str().split_once('/')?.0.parse().ok())
+    }
+}
+
+pub(crate) fn scope_missing(permission: Permission, tenant: Option<&TenantId>) -> Problem {
+    let detail = match tenant {
+        Some(tenant) => format!("it needs {permission}, or {tenant}/{permission}"),
+        None => format!("it needs {permission}"),
+    };
+    Problem::new(&codes::SCOPE_MISSING).detail(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator(scopes: &[&str]) -> Operator {
+        Operator {
+            key_id: KeyId::from_u128(1),
+            scopes: Arc::new(ScopeSet::parse(scopes).unwrap()),
+            network: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(scopes: &[&str], permission: Permission, tenant: &str, code: Option<&str>) {
+        let outcome = operator(scopes).require_write(permission, &tenant.parse().unwrap());
+        assert_eq!(outcome.err().map(|problem| problem.code.code), code, "{scopes:?} {tenant}");
+    }
+
+    #[test]
+    fn a_foreign_tenant_does_not_exist_and_a_missing_scope_is_named() {
+        check(&["keys:revoke"], Permission::KeysRevoke, "acme", None);
+        check(&["acme/keys:revoke"], Permission::KeysRevoke, "acme", None);
+        check(&["acme/keys:revoke"], Permission::KeysRevoke, "other", Some("not_found"));
+        check(&["acme/keys:read"], Permission::KeysRevoke, "acme", Some("scope_missing"));
+        check(&["acme/keys:read"], Permission::KeysRevoke, "other", Some("scope_missing"));
+        check(
+            &["acme/keys:read", "other/keys:revoke"],
+            Permission::KeysRevoke,
+            "acme",
+            Some("scope_missing"),
+        );
+    }
+
+    #[test]
+    fn operators_are_changed_by_administrators_only() {
+        check(&["keys:revoke", "keys:issue"], Permission::KeysRevoke, "rescind", Some("scope_missing"));
+        check(&["tenants:admin"], Permission::KeysRevoke, "rescind", None);
+        check(&["tenants:admin"], Permission::KeysRevoke, "acme", Some("scope_missing"));
+    }
+}

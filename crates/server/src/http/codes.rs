@@ -1,0 +1,107 @@
+//! The error catalogue: every code that an answer can carry, its status, and what to do about it.
+
+/// One kind of error. The code is stable: programs may rely on it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The stable name.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it says, in few words.
+    pub title: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $status:literal $code:literal, $title:literal, $remedy:literal;)*) => {
+        $(pub(crate) const $name: Code = Code { code: $code, status: $status, title: $title, remedy: $remedy };)*
+        /// All of them, by status.
+        pub const CODES: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    MALFORMED_JSON = 400 "malformed_json", "The body is not JSON", "Send one JSON object, complete and without trailing text.";
+    BAD_QUERY = 400 "bad_query", "A query parameter is unknown or not valid", "See the detail; every parameter is in /openapi.json.";
+    BAD_HEADER = 400 "bad_header", "A header is not valid", "See the detail, which names the header and its form.";
+    TENANT_NEEDED = 400 "tenant_needed", "This operator is bound to tenants, so the request must name one", "Add ?tenant= with a tenant that the operator's scopes are bound to.";
+    OPERATOR_MISSING = 401 "operator_missing", "No operator key was presented", "Send Authorization: Bearer and an operator key. The first one is in operator.key in the data folder.";
+    OPERATOR_MALFORMED = 401 "operator_malformed", "What was presented is not a key", "Check that the whole key was copied: rsk_live_ and 64 letters and digits.";
+    OPERATOR_UNKNOWN = 401 "operator_unknown", "The key presented is not an operator's", "Use a key of tenant rescind; a key of another tenant is no operator.";
+    OPERATOR_REVOKED = 401 "operator_revoked", "The operator key presented is revoked", "Use another operator key, or issue one with an operator that holds tenants:admin.";
+    OPERATOR_EXPIRED = 401 "operator_expired", "The operator key presented is expired", "Use another operator key, or issue one with an operator that holds tenants:admin.";
+    OPERATOR_SUSPENDED = 401 "operator_suspended", "The operator key presented is suspended", "Reinstate it with an operator that holds tenants:admin, or use another.";
+    OPERATOR_QUARANTINED = 401 "operator_quarantined", "Part of the operator key's history cannot be read by this build", "Upgrade this server, or use another operator key.";
+    SCOPE_MISSING = 403 "scope_missing", "The operator lacks the scope that this needs", "Use an operator that holds the scope named in the detail.";
+    NETWORK_DENIED = 403 "network_denied", "The operator key may not be used from this network", "Send the request from one of the key's networks, or use another operator key.";
+    NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
+    NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";
+    TENANT_ALREADY_OPEN = 409 "tenant_already_open", "The tenant is open already", "Use it, or open one under another id.";
+    TENANT_CLOSED = 409 "tenant_closed", "The tenant is closed and takes no commands", "Use another tenant; a closed one is never opened again.";
+    KEY_ALREADY_ISSUED = 409 "key_already_issued", "The key was issued already", "Send the command with a new Idempotency-Key.";
+    EXPIRY_IN_PAST = 409 "expiry_in_past", "The expiry asked for lies in the past", "Give an expires_at that is still to come, or none.";
+    SCOPE_NOT_HELD = 409 "scope_not_held", "An operator cannot grant a scope that it does not hold", "Leave the scope named in the detail away, or issue with an operator that holds it.";
+    ALREADY_REVOKED = 409 "already_revoked", "The key is revoked already", "Nothing to do: it cannot be used and never will be.";
+    ALREADY_EXPIRED = 409 "already_expired", "The key is expired already", "Issue a new key if one is needed.";
+    NOT_YET_EXPIRED = 409 "not_yet_expired", "The key's time is not up", "Revoke the key if it is to end now.";
+    ALREADY_RECALLED = 409 "already_recalled", "A recall covers the key and it takes no further command", "Nothing to do: it cannot be used and never will be.";
+    KEY_QUARANTINED = 409 "key_quarantined", "Part of the key's history cannot be read by this build", "Upgrade this server, or revoke the key, which always works.";
+    LAST_OPERATOR = 409 "last_operator", "This is the last operator with tenants:admin that never expires", "Issue another operator with tenants:admin first, then end this one.";
+    COMMAND_ID_REUSED = 409 "command_id_reused", "The Idempotency-Key was used before for another request", "Send the first request again unchanged, or this one under a new Idempotency-Key.";
+    BODY_TOO_LARGE = 413 "body_too_large", "The body is larger than 64 KiB", "Send less; a batch is at most 1000 keys within 64 KiB unless the route says more.";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "The body is not said to be JSON", "Send Content-Type: application/json.";
+    UNSUPPORTED_ENCODING = 415 "unsupported_encoding", "The body is compressed", "Send it without Content-Encoding.";
+    INVALID_VALUE = 422 "invalid_value", "A value is not valid", "See the detail, which names the field and its form.";
+    INTERNAL = 500 "internal", "This server made a mistake", "Try again; report it with the request_id if it stays.";
+    UNAVAILABLE = 503 "unavailable", "The log cannot be reached now; nothing was changed", "Try again in a moment; /readyz?verbose tells what is away.";
+    CLOCK_SKEW = 503 "clock_skew", "This server's clock differs too much from the log's; nothing was changed", "Set the server's clock, with NTP; verifying goes on meanwhile.";
+    STALE = 503 "stale", "This server cannot prove that it has heard every revocation, so it trusts no key", "Try again in a moment, or ask another server; /readyz?verbose tells what is away.";
+    OVERLOADED = 503 "overloaded", "Too many requests of this kind are under way", "Try again after the time in Retry-After.";
+    TOO_MANY_CLIENTS = 503 "too_many_clients", "Too many clients hear the feed or read the log from this server", "Try again later, or listen at another server.";
+    POSITION_NOT_REACHED = 503 "position_not_reached", "This server has not heard of the position in min_position yet", "Ask again; if it stays, the position is of another log.";
+    VIEW_NOT_READY = 503 "view_not_ready", "The view that answers this is being built", "Ask again; the detail tells how far it is. Verifying is not affected.";
+    VIEW_FAILED = 503 "view_failed", "The view that answers this cannot be read", "Ask again: a damaged view is rebuilt by itself. Check the disk of the data folder.";
+    VERIFY_ONLY = 503 "verify_only", "This server only verifies and takes no commands", "Send the command to a server that runs with --role all.";
+    SHUTTING_DOWN = 503 "shutting_down", "This server is about to stop", "Ask another server, or this one after its restart.";
+    TIMED_OUT = 503 "timed_out", "The answer took too long; nothing was changed by this request", "Try again; /readyz?verbose tells what is slow.";
+    OUTCOME_UNKNOWN = 504 "outcome_unknown", "It is not known whether the change was made", "Send the same request again with Idempotency-Key set to the command_id of this answer: it has one effect.";
+}
+
+/// The catalogue as the page docs/errors.md.
+#[must_use]
+pub fn as_markdown() -> String {
+    use std::fmt::Write;
+    let mut page = String::from(
+        "# Errors\n\n\
+         Every error is a problem document (RFC 9457, `application/problem+json`) with these members: `type`, `title`, `status`,\n\
+         `code`, `detail` (what happened in this case), `remedy`, `request_id`, and `command_id` or `key_id` where they help.\n\
+         The code is stable. A 503 changed nothing; a 504 may have: send the same request again with its `command_id` as\n\
+         `Idempotency-Key`.\n\n\
+         | status | code | meaning | what to do |\n| --- | --- | --- | --- |\n",
+    );
+    for Code { code, status, title, remedy } in CODES {
+        // Writing into a String cannot fail.
+        let _ = writeln!(page, "| {status} | `{code}` | {title} | {remedy} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_there_once_and_says_what_to_do() {
+        for (n, code) in CODES.iter().enumerate() {
+            assert!(CODES[..n].iter().all(|other| other.code != code.code), "{}", code.code);
+            assert!((400..600).contains(&code.status) && code.remedy.ends_with('.'), "{}", code.code);
+            assert!(
+                CODES[..n].iter().all(|other| other.status <= code.status),
+                "{} stands by status",
+                code.code
+            );
+        }
+    }
+}

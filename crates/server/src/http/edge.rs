@@ -1,0 +1,146 @@
+//! What stands before every route: request id, gate, time-out, panics, metrics and the access log; and writes problems.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::http::app::App;
+use crate::http::codes;
+use crate::http::problem::Problem;
+
+/// How long a request may take until its answer begins. Commands settle within less, and say so themselves.
+pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// The header that carries the request id both ways.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id taken from a client: shorter than any key, so that no key is taken for one.
+const REQUEST_ID_MAX: usize = 64;
+
+/// Kinds of requests, each with its own gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Changes something.
+    Command,
+    /// Asks for verdicts.
+    Verify,
+    /// Asks the views.
+    Read,
+    /// Begins a stream; how many are open is bounded where they begin.
+    Stream,
+    /// Health, metrics, the API page: no operator needed.
+    Open,
+}
+
+/// A router group's edge.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(crate) app: Arc<App>,
+    pub(crate) class: Class,
+}
+
+impl Edge {
+    fn gate(&self) -> &Semaphore {
+        let gates = &self.app.gates;
+        match self.class {
+            Class::Command => &gates.commands,
+            Class::Verify => &gates.verifies,
+            Class::Read | Class::Stream => &gates.reads,
+            Class::Open => &gates.opens,
+        }
+    }
+}
+
+/// Passes a request on, and its answer back.
+pub(crate) async fn edge(
+    State(edge): State<Edge>,
+    route: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let id = request_id(&edge.app, request.headers());
+    let answered = match edge.gate().try_acquire() {
+        Ok(_permit) => {
+            match timeout(REQUEST_WITHIN, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+                Ok(Ok(response)) => Ok(response),
+                // The hook has logged where it happened.
+                Ok(Err(_panic)) => Err(Problem::new(&codes::INTERNAL)),
+                Err(_elapsed) => Err(Problem::new(&codes::TIMED_OUT).retry()),
+            }
+        }
+        Err(_) => Err(Problem::new(&codes::OVERLOADED).retry()),
+    };
+    let (mut response, problem) = match answered {
+        Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
+            Some(problem) => (problem.write(&id), Some(problem)),
+            None => (response, None),
+        },
+        Err(problem) => (problem.write(&id), Some(problem)),
+    };
+    let status = response.status();
+    let took = started.elapsed();
+    edge.app.meters.request(edge.class, &method, route.as_str(), status, took);
+    tell(edge.class, &method, route.as_str(), status, took, &id, problem.as_ref());
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id)) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The client's own id if it is fit to be written to logs, else one made up.
+fn request_id(app: &App, headers: &HeaderMap) -> String {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let fit =
+        |id: &&str| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    sent.filter(fit).map_or_else(|| app.next_request_id(), str::to_owned)
+}
+
+/// The access log. Commands are few and always told; all else only to who wants to debug. Never headers, bodies or paths:
+/// the route's pattern says enough, and no secret is in it.
+fn tell(
+    class: Class,
+    method: &Method,
+    route: &str,
+    status: StatusCode,
+    took: Duration,
+    id: &str,
+    problem: Option<&Problem>,
+) {
+    let (status, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
+    let code = problem.map(|problem| problem.code.code);
+    match (status, problem) {
+        (500, _) => error!(%method, route, status, ms, request_id = id, "a request failed: this is a bug"),
+        (501.., Some(problem)) => {
+            warn!(%method, route, status, ms, request_id = id, code, detail = problem.said(), "a request was not served");
+        }
+        _ if class == Class::Command => info!(%method, route, status, ms, request_id = id, code, "command"),
+        _ => debug!(%method, route, status, ms, request_id = id, code, "request"),
+    }
+}
+
+/// The answer where no route is.
+pub(crate) async fn no_such_route(State(app): State<Arc<App>>) -> Response {
+    Problem::new(&codes::NO_SUCH_ROUTE).write(&app.next_request_id())
+}
+
+/// The answer where a route does not know the method.
+pub(crate) async fn method_not_allowed(State(app): State<Arc<App>>) -> Response {
+    Problem::new(&codes::METHOD_NOT_ALLOWED).write(&app.next_request_id())
+}
+
+/// Marks an answer that no cache may keep.
+pub(crate) fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

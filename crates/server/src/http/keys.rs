@@ -1,0 +1,332 @@
+//! `/v1/tenants/{tenant}/keys`: issue a key, list keys, show one.
+
+use std::collections::BTreeMap;
+
+use application::{IssueRequest, Issued};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use domain::{
+    Environment, Issuer, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId,
+};
+use projection::{KeyIssue, KeyQuery, KeyRow, MAX_PAGE};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use wire::{format_rfc3339, parse_rfc3339};
+
+use crate::http::app::App;
+use crate::http::auth::Operator;
+use crate::http::codes;
+use crate::http::command::{Meta, at_position, outcome};
+use crate::http::edge::no_store;
+use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, parameter};
+use crate::http::problem::Problem;
+use crate::http::tenants::{PAGE, PersonalJson};
+
+/// A key to issue.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssueKeyBody {
+    /// Whom it belongs to: a person, a machine.
+    owner: String,
+    /// What people call it.
+    name: Option<String>,
+    /// What it may do, such as `campaigns:send`; a trailing `*` segment stands for the rest. None: nothing but to be valid.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Names and values, such as `service` and `mailer`.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// `live` or `test`; live unless said otherwise.
+    environment: Option<String>,
+    /// Addresses and blocks that it may be used from; none means anywhere.
+    #[serde(default)]
+    networks: Vec<String>,
+    /// When its time is up, RFC 3339; none means never.
+    expires_at: Option<String>,
+}
+
+/// A key as it is shown; its secret is not known to anybody but its holder.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(crate) struct KeyJson {
+    /// Its id, the public half.
+    key_id: String,
+    /// Its tenant.
+    tenant: String,
+    /// What people call it.
+    name: Option<PersonalJson>,
+    /// Whom it belongs to.
+    owner: Option<PersonalJson>,
+    /// What it may do.
+    scopes: Vec<String>,
+    /// Its labels.
+    labels: BTreeMap<String, String>,
+    /// `live` or `test`.
+    environment: Option<&'static str>,
+    /// Where it may be used from; empty means anywhere.
+    networks: Vec<String>,
+    /// active, suspended, expired, revoked, recalled or quarantined.
+    standing: &'static str,
+    /// How many events its history has.
+    revision: u32,
+    /// When it was issued, RFC 3339.
+    issued_at: Option<String>,
+    /// When its time is up, RFC 3339.
+    expires_at: Option<String>,
+    /// The operator key that issued it.
+    issued_by: Option<String>,
+    /// When it was revoked or expired, RFC 3339.
+    ended_at: Option<String>,
+    /// Why it was revoked.
+    reason: Option<&'static str>,
+    /// The same in somebody's words.
+    note: Option<PersonalJson>,
+    /// The position of the last event of its history.
+    position: u64,
+}
+
+/// An issued key with its secret: the only answer that ever holds it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IssuedKey<'a> {
+    /// The whole key, shown this once; null when an earlier request with the same Idempotency-Key issued it.
+    key: Option<&'a str>,
+    /// True when the secret went out with the answer to an earlier request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    secret_already_shown: bool,
+    /// The rest.
+    #[serde(flatten)]
+    shown: KeyJson,
+}
+
+fn texts<T: ToString>(items: impl Iterator<Item = T>) -> Vec<String> {
+    items.map(|item| item.to_string()).collect()
+}
+
+fn label_map(labels: &Labels) -> BTreeMap<String, String> {
+    labels.iter().map(|label| (label.name().to_owned(), label.value().to_owned())).collect()
+}
+
+impl From<&KeyRow> for KeyJson {
+    fn from(row: &KeyRow) -> Self {
+        let issue = row.issue.as_ref();
+        Self {
+            key_id: row.key_id.to_string(),
+            tenant: row.tenant.to_string(),
+            name: issue.and_then(|issue| issue.name.as_ref()).map(PersonalJson::from),
+            owner: issue.map(|issue| PersonalJson::from(&issue.owner.name)),
+            scopes: issue.map(|issue| texts(issue.scopes.iter())).unwrap_or_default(),
+            labels: issue.map(|issue| label_map(&issue.labels)).unwrap_or_default(),
+            environment: issue.map(|issue| issue.environment.as_str()),
+            networks: issue.map(|issue| texts(issue.networks.iter())).unwrap_or_default(),
+            standing: row.standing.as_str(),
+            revision: row.revision.get(),
+            issued_at: issue.map(|issue| format_rfc3339(issue.issued_at)),
+            expires_at: issue.and_then(|issue| issue.expires_at).map(format_rfc3339),
+            issued_by: issue.and_then(|issue: &KeyIssue| issue.issued_by).map(|id| id.to_string()),
+            ended_at: row.ended_at.map(format_rfc3339),
+            reason: row.reason.map(domain::RevokeReason::as_str),
+            note: row.note.as_ref().map(PersonalJson::from),
+            position: row.position.get(),
+        }
+    }
+}
+
+impl IssueKeyBody {
+    fn read(self, tenant: TenantId, operator: &Operator) -> Result<IssueRequest, Problem> {
+        let name = self.name.as_deref().map(PersonalText::name).transpose();
+        let labels =
+            self.labels.iter().map(|(name, value)| Label::new(name, value)).collect::<Result<Vec<_>, _>>();
+        let environment = match self.environment.as_deref() {
+            None => Environment::default(),
+            Some(text) => text.parse().map_err(|_| invalid("environment", &"it is live or test"))?,
+        };
+        let expires_at = self.expires_at.as_deref().map(parse_rfc3339).transpose();
+        Ok(IssueRequest {
+            tenant,
+            environment,
+            name: name.map_err(|error| invalid("name", &error))?,
+            owner: PersonalText::name(&self.owner).map_err(|error| invalid("owner", &error))?,
+            scopes: ScopeSet::parse(&self.scopes).map_err(|error| invalid("scopes", &error))?,
+            labels: labels.and_then(Labels::new).map_err(|error| invalid("labels", &error))?,
+            networks: Networks::parse(&self.networks).map_err(|error| invalid("networks", &error))?,
+            expires_at: expires_at.map_err(|error| invalid("expires_at", &error))?,
+            issuer: Some(Issuer { key_id: operator.key_id, scopes: (*operator.scopes).clone() }),
+        })
+    }
+}
+
+/// Issues a key.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/keys", tag = "keys", operation_id = "issue_key", request_body = IssueKeyBody,
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
+        ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
+    ),
+    responses(
+        (status = 201, description = "The key, with its secret this once", body = IssuedKey, headers(("Rescind-Position" = u64, description = "The position that this write made, for min_position"))),
+        (status = 200, description = "A repeat: the key without its secret", body = IssuedKey, headers(("Rescind-Position" = u64, description = "The position that this write made, for min_position"))),
+    ),
+)]
+pub(crate) async fn issue(
+    State(app): State<Shared>,
+    operator: Operator,
+    InTenant(tenant): InTenant,
+    meta: Meta,
+    Json(body): Json<IssueKeyBody>,
+) -> Result<Response, Problem> {
+    operator.require_write(Permission::KeysIssue, &tenant)?;
+    let asked = body.read(tenant, &operator)?;
+    let request = meta.by(&operator);
+    let key_id = domain::IssueKey::key_id(&asked.tenant, &request.command_id);
+    let issue = app.application.issue_key(&request, asked.clone());
+    let issued = outcome(&app, "issue_key", &request.command_id, Some(key_id), issue).await?;
+    let answer = IssuedKey {
+        key: issued.key.as_ref().map(domain::PlainKey::expose),
+        secret_already_shown: issued.key.is_none(),
+        shown: show_issued(&app, &asked, &issued),
+    };
+    let status = if issued.changed.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let response = no_store((status, axum::Json(answer)).into_response());
+    Ok(at_position(response, issued.changed.position))
+}
+
+/// The key as it was asked for, which is how it stands: a repeat is of the same request. Only what may have happened to it
+/// since then is looked up.
+fn show_issued(app: &App, asked: &IssueRequest, issued: &Issued) -> KeyJson {
+    let now = issued.changed.repeated.then(|| app.index.key(&asked.tenant, issued.key_id)).flatten();
+    let (standing, revision) = now.map_or((Standing::Active, issued.changed.revision), |state| {
+        (state.key.standing, state.key.revision)
+    });
+    let plain = |text: &PersonalText| PersonalJson::Plain(text.as_str().to_owned());
+    KeyJson {
+        key_id: issued.key_id.to_string(),
+        tenant: asked.tenant.to_string(),
+        name: asked.name.as_ref().map(plain),
+        owner: Some(plain(&asked.owner)),
+        scopes: texts(asked.scopes.iter()),
+        labels: label_map(&asked.labels),
+        environment: Some(asked.environment.as_str()),
+        networks: texts(asked.networks.iter()),
+        standing: standing.as_str(),
+        revision: revision.get(),
+        issued_at: Some(format_rfc3339(issued.changed.occurred_at)),
+        expires_at: asked.expires_at.map(format_rfc3339),
+        issued_by: asked.issuer.as_ref().map(|issuer| issuer.key_id.to_string()),
+        ended_at: None,
+        reason: None,
+        note: None,
+        position: issued.changed.position.get(),
+    }
+}
+
+/// Which keys.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListKeys {
+    /// Belongs to this owner.
+    owner: Option<String>,
+    /// Is this: active, suspended, expired, revoked, recalled or quarantined.
+    standing: Option<String>,
+    /// Has this label, `name=value`.
+    label: Option<String>,
+    /// May do this.
+    scope: Option<String>,
+    /// Its time will be up before this instant, RFC 3339, and it has not ended otherwise.
+    expiring_before: Option<String>,
+    /// Part of its name, its owner or its id.
+    q: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless said otherwise.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
+    /// Answer only what is at least as new as this position.
+    min_position: Option<u64>,
+}
+
+/// A part of a list of keys.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyList {
+    /// The keys, by id; with `expiring_before` by expiry.
+    keys: Vec<KeyJson>,
+    /// Where the next page begins; null if this is the last. A page with a cursor may be short, even empty.
+    next_cursor: Option<String>,
+}
+
+/// Lists a tenant's keys.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/keys", tag = "keys", operation_id = "list_keys",
+    params(("tenant" = String, Path, description = "The tenant"), ListKeys),
+    responses((status = 200, description = "The keys that match every filter", body = KeyList)),
+)]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    operator: Operator,
+    InTenant(tenant): InTenant,
+    Params(query): Params<ListKeys>,
+) -> Result<Response, Problem> {
+    operator.require_in(Permission::KeysRead, &tenant)?;
+    app.reach_view(app.keys.status(), query.min_position).await?;
+    if app.index.tenant(&tenant).is_none() {
+        return Err(Problem::new(&codes::NOT_FOUND));
+    }
+    let owner = match query.owner.as_deref() {
+        None => None,
+        Some(owner) => {
+            let tag = app.application.owner_tag(&tenant, owner).await;
+            let tag =
+                tag.map_err(|error| Problem::new(&codes::UNAVAILABLE).detail(error.to_string()).retry())?;
+            Some(tag.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)
+        }
+    };
+    let page = app
+        .keys
+        .list(KeyQuery {
+            owner,
+            label: parameter("label", query.label.as_deref())?,
+            standing: parameter("standing", query.standing.as_deref())?,
+            scope: parameter("scope", query.scope.as_deref())?,
+            expiring_before: instant("expiring_before", query.expiring_before.as_deref())?,
+            text: query.q,
+            limit: query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE),
+            cursor: parameter("cursor", query.cursor.as_deref())?,
+            ..KeyQuery::all(tenant)
+        })
+        .await?;
+    let keys = page.keys.iter().map(KeyJson::from).collect();
+    Ok(axum::Json(KeyList { keys, next_cursor: page.next.map(|cursor| cursor.to_string()) }).into_response())
+}
+
+/// How new an answer has to be.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AsNewAs {
+    /// Answer only what is at least as new as this position.
+    pub(crate) min_position: Option<u64>,
+}
+
+/// Shows one key.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/keys/{key_id}", tag = "keys", operation_id = "show_key",
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("key_id" = String, Path, description = "The key"),
+        AsNewAs,
+    ),
+    responses((status = 200, description = "The key", body = KeyJson)),
+)]
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    operator: Operator,
+    OfKey(tenant, key_id): OfKey,
+    Params(query): Params<AsNewAs>,
+) -> Result<Response, Problem> {
+    operator.require_in(Permission::KeysRead, &tenant)?;
+    app.reach_view(app.keys.status(), query.min_position).await?;
+    let row = app.keys.one(&tenant, key_id).await?;
+    let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    Ok(axum::Json(KeyJson::from(&row)).into_response())
+}

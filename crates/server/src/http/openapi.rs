@@ -1,0 +1,239 @@
+//! `/openapi.json`: the whole interface as OpenAPI 3.1, every error code with the routes that can answer it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use crate::http::codes::{self, Code};
+use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
+use crate::http::{events, feed, health, history, keys, metrics, revoke, tenants, verify};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rescind",
+        description = "API keys whose revocation is heard. Errors are problem documents (RFC 9457) with a stable `code`.",
+    ),
+    paths(
+        tenants::open, tenants::list, keys::issue, keys::list, keys::show, revoke::revoke, history::history, verify::one,
+        verify::batch, feed::feed, events::events, health::live, health::ready, metrics::show, show,
+    ),
+    components(schemas(ProblemDocument)),
+    modifiers(&Finish),
+)]
+struct Document;
+
+/// The document, made once.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let document = Document::openapi();
+    document.to_pretty_json().expect("the document holds nothing that JSON cannot")
+});
+
+/// Shows this document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation", operation_id = "openapi", security(()),
+    responses((status = 200, description = "This document", body = serde_json::Value)),
+)]
+pub(crate) async fn show() -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, kind)], DOCUMENT.as_str()).into_response()
+}
+
+/// What any request can meet.
+const ALWAYS: &[&Code] = &[&codes::OVERLOADED, &codes::TIMED_OUT, &codes::INTERNAL];
+/// What any request can meet that an operator sends.
+const OPERATOR: &[&Code] = &[
+    &codes::OPERATOR_MISSING,
+    &codes::OPERATOR_MALFORMED,
+    &codes::OPERATOR_UNKNOWN,
+    &codes::OPERATOR_REVOKED,
+    &codes::OPERATOR_EXPIRED,
+    &codes::OPERATOR_SUSPENDED,
+    &codes::OPERATOR_QUARANTINED,
+    &codes::NETWORK_DENIED,
+    &codes::SCOPE_MISSING,
+    &codes::STALE,
+];
+/// What a body can be.
+const BODY: &[&Code] = &[
+    &codes::MALFORMED_JSON,
+    &codes::BODY_TOO_LARGE,
+    &codes::UNSUPPORTED_MEDIA_TYPE,
+    &codes::UNSUPPORTED_ENCODING,
+    &codes::INVALID_VALUE,
+];
+/// How a command can end.
+const COMMAND: &[&Code] = &[
+    &codes::BAD_HEADER,
+    &codes::COMMAND_ID_REUSED,
+    &codes::UNAVAILABLE,
+    &codes::CLOCK_SKEW,
+    &codes::VERIFY_ONLY,
+    &codes::OUTCOME_UNKNOWN,
+];
+/// How a question to a view can end.
+const VIEW: &[&Code] =
+    &[&codes::BAD_QUERY, &codes::POSITION_NOT_REACHED, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED];
+/// How a stream can fail to begin.
+const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO_MANY_CLIENTS];
+
+/// Every code that an operation can answer.
+fn codes_of(operation: &str) -> Vec<&'static Code> {
+    let sets: &[&[&Code]] = match operation {
+        "open_tenant" => &[ALWAYS, OPERATOR, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]],
+        "issue_key" => &[
+            ALWAYS,
+            OPERATOR,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::KEY_ALREADY_ISSUED],
+            &[&codes::EXPIRY_IN_PAST, &codes::SCOPE_NOT_HELD],
+        ],
+        "revoke_key" => &[
+            ALWAYS,
+            OPERATOR,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::BAD_QUERY],
+            &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
+        ],
+        "list_tenants" => &[ALWAYS, OPERATOR, VIEW],
+        "list_keys" => &[ALWAYS, OPERATOR, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]],
+        "show_key" | "key_history" => &[ALWAYS, OPERATOR, VIEW, &[&codes::NOT_FOUND]],
+        "verify" | "verify_batch" => {
+            &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]]
+        }
+        "feed" => &[
+            ALWAYS,
+            OPERATOR,
+            STREAM,
+            &[&codes::NOT_FOUND, &codes::BAD_HEADER, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
+            &[&codes::SHUTTING_DOWN],
+        ],
+        "events" => &[
+            ALWAYS,
+            OPERATOR,
+            STREAM,
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
+        ],
+        "ready" => &[ALWAYS, &[&codes::BAD_QUERY]],
+        _ => &[ALWAYS],
+    };
+    sets.concat()
+}
+
+/// Adds what all routes have in common.
+struct Finish;
+
+impl Modify for Finish {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An operator key: a key of tenant `rescind`"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("operator", SecurityScheme::Http(bearer));
+        document.security = Some(vec![SecurityRequirement::new("operator", Vec::<String>::new())]);
+        for item in document.paths.paths.values_mut() {
+            operations(item).for_each(|(_, operation)| add_problems(operation));
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    let PathItem { get, post, .. } = item;
+    let get = get.as_mut().map(|operation| (HttpMethod::Get, operation));
+    get.into_iter().chain(post.as_mut().map(|operation| (HttpMethod::Post, operation)))
+}
+
+fn add_problems(operation: &mut Operation) {
+    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for code in codes_of(operation.operation_id.as_deref().unwrap_or_default()) {
+        by_status.entry(code.status).or_default().push(code.code);
+    }
+    for (status, codes) in by_status {
+        let status = status.to_string();
+        let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        match operation.responses.responses.get_mut(&status) {
+            Some(RefOr::T(known)) => {
+                known.content.insert(CONTENT_TYPE.to_owned(), content().into());
+                known.description = format!("{}, or a problem: {}", known.description, codes.join(", "));
+            }
+            _ => {
+                let response =
+                    ResponseBuilder::new().description(codes.join(", ")).content(CONTENT_TYPE, content());
+                operation.responses.responses.insert(status, response.build().into());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Where the copy for readers is.
+    const COPY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+
+    /// Set to have the copies under docs/ written anew.
+    const WRITE: Option<&str> = option_env!("RESCIND_WRITE_DOCS");
+
+    #[track_caller]
+    pub(crate) fn is_copied(path: &str, text: &str) {
+        if WRITE.is_some() {
+            std::fs::write(path, text).unwrap();
+        }
+        let copy = std::fs::read_to_string(Path::new(path)).unwrap_or_default();
+        assert!(
+            copy == text,
+            "{path} is not what the code says: run `RESCIND_WRITE_DOCS=1 cargo test -p server copy`"
+        );
+    }
+
+    #[test]
+    fn the_copy_for_readers_is_the_document() {
+        is_copied(COPY, &format!("{}\n", *DOCUMENT));
+    }
+
+    #[test]
+    fn the_copy_of_the_error_catalogue_is_the_catalogue() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+        is_copied(path, &codes::as_markdown());
+    }
+
+    #[test]
+    fn every_route_is_described_and_every_description_is_a_route() {
+        let page = include_str!("router.rs");
+        let routes: BTreeSet<String> =
+            page.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect();
+        let described: BTreeSet<String> = Document::openapi().paths.paths.keys().cloned().collect();
+        assert_eq!(routes, described);
+        let mut document = Document::openapi();
+        let count = |method: &str| page.matches(&format!(" {method}(")).count();
+        let all: Vec<HttpMethod> =
+            document.paths.paths.values_mut().flat_map(operations).map(|(method, _)| method).collect();
+        assert_eq!(all.iter().filter(|method| matches!(method, HttpMethod::Get)).count(), count("get"));
+        assert_eq!(all.iter().filter(|method| matches!(method, HttpMethod::Post)).count(), count("post"));
+    }
+
+    #[test]
+    fn every_code_is_some_routes_or_no_routes() {
+        let document = Document::openapi().to_json().unwrap();
+        // What is answered where no route is, and what the service only asks of itself.
+        let elsewhere =
+            ["no_such_route", "method_not_allowed", "already_expired", "not_yet_expired", "key_quarantined"];
+        for code in codes::CODES {
+            let named = document.contains(code.code);
+            assert!(named != elsewhere.contains(&code.code), "{}", code.code);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `POST /v1/tenants/{tenant}/keys/{key_id}/revoke`: the key may never be used again.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use domain::{Permission, Personal, PersonalText, RevokeKey, RevokeReason};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use wire::format_rfc3339;
+
+use crate::http::auth::Operator;
+use crate::http::command::{Meta, at_position, outcome};
+use crate::http::extract::{Json, OfKey, Params, Shared, invalid};
+use crate::http::problem::Problem;
+
+/// Why a key is revoked.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeBody {
+    /// compromised, owner_left, service_changed, unused, superseded, leaked, requested, policy or other.
+    reason: String,
+    /// The same in your words.
+    note: Option<String>,
+}
+
+/// How long to wait, and for what.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RevokeQuery {
+    /// `effective`: this server refuses the key. `enforced` is taken for it until guards report.
+    wait: Option<Wait>,
+    /// Accepted for clients that wait for guards; effective needs no waiting.
+    #[serde(rename = "timeout_ms")]
+    _timeout_ms: Option<u64>,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wait {
+    /// Until this server refuses the key.
+    Effective,
+    /// Until every guard does.
+    Enforced,
+}
+
+/// A revocation that stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    /// Where it stands in the log.
+    position: u64,
+    /// The key.
+    key_id: String,
+    /// Its tenant.
+    tenant: String,
+    /// Why.
+    reason: &'static str,
+    /// When, RFC 3339.
+    revoked_at: String,
+    /// The key's revision with it.
+    revision: u32,
+    /// This server refuses the key from now on. Always true.
+    effective: bool,
+    /// Who else does is not known to this server yet.
+    enforced: &'static str,
+    /// Whether an earlier request with the same Idempotency-Key made it.
+    repeated: bool,
+}
+
+/// Revokes a key.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/keys/{key_id}/revoke", tag = "keys", operation_id = "revoke_key",
+    request_body = RevokeBody,
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("key_id" = String, Path, description = "The key"),
+        RevokeQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
+        ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
+    ),
+    responses((status = 200, description = "The key is revoked and refused here", body = Revoked, headers(("Rescind-Position" = u64, description = "The position that this write made, for min_position")))),
+)]
+pub(crate) async fn revoke(
+    State(app): State<Shared>,
+    operator: Operator,
+    OfKey(tenant, key_id): OfKey,
+    Params(query): Params<RevokeQuery>,
+    meta: Meta,
+    Json(body): Json<RevokeBody>,
+) -> Result<Response, Problem> {
+    operator.require_write(Permission::KeysRevoke, &tenant)?;
+    // Both kinds of waiting are over when the command is.
+    let RevokeQuery { wait: None | Some(Wait::Effective | Wait::Enforced), _timeout_ms: _ } = query;
+    let reason: RevokeReason = body.reason.parse().map_err(|error| invalid("reason", &error))?;
+    let note =
+        body.note.as_deref().map(PersonalText::note).transpose().map_err(|error| invalid("note", &error))?;
+    let request = meta.by(&operator);
+    let command = RevokeKey { tenant: tenant.clone(), key_id, reason, note: note.map(Personal::Plain) };
+    let revoked = app.application.revoke_key(&request, command);
+    let changed = outcome(&app, "revoke_key", &request.command_id, None, revoked)
+        .await
+        .map_err(|problem| problem.key(key_id))?;
+    let answer = Revoked {
+        position: changed.position.get(),
+        key_id: key_id.to_string(),
+        tenant: tenant.to_string(),
+        reason: reason.as_str(),
+        revoked_at: format_rfc3339(changed.occurred_at),
+        revision: changed.revision.get(),
+        effective: true,
+        enforced: "unknown",
+        repeated: changed.repeated,
+    };
+    Ok(at_position(axum::Json(answer).into_response(), changed.position))
+}

@@ -1,0 +1,52 @@
+//! Every route of this server, on one page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+
+use crate::http::app::App;
+use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
+use crate::http::{events, feed, health, history, keys, metrics, openapi, revoke, tenants, verify};
+
+type Route = MethodRouter<Arc<App>>;
+
+/// The interface to a node.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let commands: [(&str, Route); 3] = [
+        ("/v1/tenants", post(tenants::open)),
+        ("/v1/tenants/{tenant}/keys", post(keys::issue)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/revoke", post(revoke::revoke)),
+    ];
+    let verifies: [(&str, Route); 2] =
+        [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
+    let reads: [(&str, Route); 4] = [
+        ("/v1/tenants", get(tenants::list)),
+        ("/v1/tenants/{tenant}/keys", get(keys::list)),
+        ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
+    ];
+    let streams: [(&str, Route); 2] = [("/v1/feed", get(feed::feed)), ("/v1/events", get(events::events))];
+    let open: [(&str, Route); 4] = [
+        ("/livez", get(health::live)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(metrics::show)),
+        ("/openapi.json", get(openapi::show)),
+    ];
+    Router::new()
+        .merge(group(&app, Class::Command, commands))
+        .merge(group(&app, Class::Verify, verifies))
+        .merge(group(&app, Class::Read, reads))
+        .merge(group(&app, Class::Stream, streams))
+        .merge(group(&app, Class::Open, open))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(app)
+}
+
+/// Routes of one class behind their edge.
+fn group<const N: usize>(app: &Arc<App>, class: Class, routes: [(&str, Route); N]) -> Router<Arc<App>> {
+    let router = routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    router.route_layer(from_fn_with_state(Edge { app: Arc::clone(app), class }, edge))
+}

@@ -1,0 +1,159 @@
+//! The feed: hello, notices, heartbeats, resume, reset; read as a stream, never slept for.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::kit::Kit;
+
+/// Longer than any heartbeat.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Feed {
+    stream: BodyDataStream,
+    text: String,
+}
+
+#[derive(Debug)]
+struct Heard {
+    event: String,
+    id: Option<u64>,
+    data: Value,
+}
+
+impl Feed {
+    async fn open(kit: &Kit, query: &str, last_event_id: Option<u64>) -> Self {
+        let mut ask = kit.get(&format!("/v1/feed{query}"));
+        if let Some(id) = last_event_id {
+            ask = ask.header("last-event-id", &id.to_string());
+        }
+        let response = ask.response().await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { stream: Body::into_data_stream(response.into_body()), text: String::new() }
+    }
+
+    async fn next(&mut self) -> Option<Heard> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.text = rest;
+                let field = |name: &str| {
+                    block
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                        .map(str::to_owned)
+                };
+                return Some(Heard {
+                    event: field("event").unwrap(),
+                    id: field("id").map(|id| id.parse().unwrap()),
+                    data: serde_json::from_str(&field("data").unwrap()).unwrap(),
+                });
+            }
+            let piece = timeout(PATIENCE, self.stream.next()).await.expect("the feed went silent")?;
+            self.text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        }
+    }
+
+    /// The next that is no heartbeat.
+    async fn next_notice(&mut self) -> Heard {
+        loop {
+            let heard = self.next().await.expect("the feed ended");
+            if heard.event != "heartbeat" {
+                return heard;
+            }
+        }
+    }
+
+    /// The first heartbeat that reaches a position; what else is heard on the way is not allowed.
+    async fn heartbeat_at(&mut self, position: u64) -> Heard {
+        loop {
+            let heard = self.next().await.expect("the feed ended");
+            assert_eq!(heard.event, "heartbeat", "{heard:?}");
+            if heard.id >= Some(position) {
+                return heard;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_says_hello_then_what_happens_then_that_all_is_well() {
+    let kit = Kit::start().await;
+    let before = kit.issue(json!({})).await;
+    let mut feed = Feed::open(&kit, "?tenant=default", None).await;
+    let hello = feed.next().await.unwrap();
+    assert_eq!((hello.event.as_str(), hello.id), ("hello", None));
+    assert_eq!(hello.data["log_id"], kit.node.log_id().to_string());
+    assert_eq!((&hello.data["head"], &hello.data["last_notice"]), (&before["position"], &before["position"]));
+    for _ in 0..3 {
+        let key = kit.issue(json!({})).await;
+        let heard = feed.next_notice().await;
+        assert_eq!((heard.event.as_str(), heard.id), ("issued", key["position"].as_u64()));
+        let revoked = kit.revoke(key["key_id"].as_str().unwrap()).await;
+        let heard = feed.next_notice().await;
+        assert_eq!((heard.event.as_str(), heard.id), ("revoked", revoked["position"].as_u64()));
+        assert_eq!(heard.data["type"], "rescind.key.revoked.v1");
+        assert_eq!(heard.data["data"]["previous"], key["position"]);
+        assert_eq!(heard.data["data"]["reason"], "compromised");
+    }
+    let head = kit.node.app.index.applied().get();
+    let beat = feed.heartbeat_at(head).await;
+    assert_eq!(beat.data, json!({"head": head, "last_notice": head}));
+    kit.node.stop().await;
+    while let Some(heard) = feed.next().await {
+        assert_eq!(heard.event, "heartbeat", "a stop ends the feed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_resumes_where_it_was_left() {
+    let kit = Kit::start().await;
+    let mut positions = Vec::new();
+    for _ in 0..450 {
+        positions.push(kit.issue(json!({})).await["position"].as_u64().unwrap());
+    }
+    let mut feed = Feed::open(&kit, "?tenant=default", Some(positions[9])).await;
+    assert_eq!(feed.next().await.unwrap().event, "hello");
+    for position in &positions[10..] {
+        assert_eq!(feed.next_notice().await.id, Some(*position));
+    }
+    let later = kit.issue(json!({})).await["position"].as_u64();
+    assert_eq!(feed.next_notice().await.id, later);
+    feed.heartbeat_at(later.unwrap()).await;
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_of_another_log_is_reset() {
+    let kit = Kit::start().await;
+    let mut feed = Feed::open(&kit, "", Some(1_000_000)).await;
+    assert_eq!(feed.next().await.unwrap().event, "hello");
+    let reset = feed.next().await.unwrap();
+    let head = kit.node.app.index.applied().get();
+    assert_eq!((reset.event.as_str(), reset.id, &reset.data["head"]), ("reset", Some(head), &json!(head)));
+    let key = kit.issue(json!({})).await;
+    assert_eq!(feed.next_notice().await.id, key["position"].as_u64());
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_tells_a_tenants_notices_to_who_may_hear_them() {
+    let kit = Kit::start().await;
+    kit.post("/v1/tenants", &json!({"tenant": "acme"})).answer().await.is(201);
+    let bound = kit.operator(&["acme/feed"]).await;
+    kit.get("/v1/feed").with_key(&bound).answer().await.is_problem(400, "tenant_needed");
+    kit.get("/v1/feed?tenant=default").with_key(&bound).answer().await.is_problem(404, "not_found");
+    kit.get("/v1/feed?tenant=nowhere").answer().await.is_problem(404, "not_found");
+    kit.get("/v1/feed").header("last-event-id", "x").answer().await.is_problem(400, "bad_header");
+    let mut feed = Feed::open(&kit, "?tenant=acme", None).await;
+    assert_eq!(feed.next().await.unwrap().data["last_notice"], 0);
+    kit.issue(json!({})).await;
+    let acme = kit.post("/v1/tenants/acme/keys", &json!({"owner": "a"})).answer().await.is(201);
+    let heard = feed.next_notice().await;
+    assert_eq!((heard.id, &heard.data["data"]["previous"]), (acme["position"].as_u64(), &json!(0)));
+    kit.node.stop().await;
+}

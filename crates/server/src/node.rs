@@ -1,0 +1,347 @@
+//! A node: log, projection, application, workers and HTTP put together, started in order and stopped in the reverse.
+
+mod expiry;
+mod folder;
+mod listen;
+mod operators;
+mod start_error;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use application::{Ambient, Application, Lease, LeaseState, SystemAmbient};
+use domain::LogId;
+use eventlog::jetstream::{JetStream, JetStreamConfig};
+use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
+use projection::stores::DiskStores;
+use projection::{Keeps, Projection, ProjectionConfig, Stage};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tracing::{error, info, warn};
+
+use crate::config::{LogChoice, NatsChoice, Role, ServeConfig};
+use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
+use crate::node::folder::Folder;
+use crate::node::listen::Listening;
+
+pub use operators::FirstStart;
+pub use start_error::StartError;
+
+/// How long a start waits until the index has caught up and a lease is there. What takes longer goes on behind `/readyz`.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stop waits for the last views to be flushed and the index to be saved.
+const SAVE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a stop waits for the last request to let go of the log.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A running server.
+pub struct Node {
+    address: SocketAddr,
+    url: String,
+    operator_key: PathBuf,
+    first_start: FirstStart,
+    pub(crate) app: Arc<App>,
+    /// The only strong reference that lasts; handlers take others for moments.
+    projection: Arc<Projection>,
+    listening: Listening,
+    stopping: watch::Sender<bool>,
+    failure: watch::Receiver<Option<String>>,
+    /// Aborted when the node is dropped.
+    workers: JoinSet<()>,
+    nats: Option<JetStream>,
+    /// Held until everything else is gone.
+    _folder: Folder,
+}
+
+/// The log and what lies beside it.
+struct Opened {
+    log: Arc<dyn EventLog>,
+    seals: Arc<dyn SealStore>,
+    nats: Option<JetStream>,
+}
+
+impl Node {
+    /// Starts everything. On return requests are answered, an operator stands in the log, and the node is ready unless that
+    /// takes longer than ten seconds.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to do; nothing goes on running then.
+    pub async fn start(config: ServeConfig) -> Result<Self, StartError> {
+        let folder = Folder::take(&config.data)?;
+        let tcp = listen::bind(config.listen)?;
+        let tls = listen::tls(config.tls.as_ref())?;
+        let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
+        let opened = open_log(&config, &folder, &*ambient).await?;
+        // The recorder first: metrics that are written before it is there go nowhere.
+        let meters = Meters::new();
+        let stores =
+            DiskStores::open(&folder.views()).map_err(|source| StartError::io(&folder.views(), source))?;
+        let projection = ProjectionConfig {
+            stores: Arc::new(stores),
+            keeps: Keeps::Everything,
+            max_staleness: config.max_staleness,
+        };
+        let projection = Arc::new(Projection::start(projection, Arc::clone(&opened.log)).await);
+        let (stopping, stopped) = watch::channel(false);
+        let app = Arc::new(assemble(&config, &opened, &projection, ambient, meters, stopped));
+        let address =
+            tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let listening = Listening::start(tcp, tls, router(Arc::clone(&app)));
+        let (failed, failure) = watch::channel(None);
+        let mut node = Self {
+            address,
+            url: format!("{scheme}://{address}"),
+            operator_key: folder.operator_key(),
+            first_start: FirstStart::NotAsked,
+            app,
+            projection,
+            listening,
+            stopping,
+            failure,
+            workers: JoinSet::new(),
+            nats: opened.nats,
+            _folder: folder,
+        };
+        node.start_workers(&failed, config.role);
+        if config.role == Role::All {
+            match operators::establish(&node.app.application, &node.operator_key, config.recover_operator)
+                .await
+            {
+                Ok(first_start) => node.first_start = first_start,
+                Err(error) => {
+                    node.stop().await;
+                    return Err(error);
+                }
+            }
+        }
+        node.app.bootstrapped.store(true, Ordering::Release);
+        node.wait_ready().await;
+        Ok(node)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where clients on this machine find it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Where the key of the first operator is, if this folder has it.
+    #[must_use]
+    pub fn operator_key_path(&self) -> &Path {
+        &self.operator_key
+    }
+
+    /// What this start did about operators.
+    #[must_use]
+    pub const fn first_start(&self) -> &FirstStart {
+        &self.first_start
+    }
+
+    /// Whether acknowledged changes are on disk, and if not for certain, why and what to do.
+    #[must_use]
+    pub fn durability(&self) -> eventlog::Durability {
+        self.app.log.durability()
+    }
+
+    /// The name of the history that this node works on.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.app.log.log_id()
+    }
+
+    /// Returns when something that must go on has ended; the text says what. The node should then be stopped.
+    pub async fn stopped(&self) -> String {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            // Nobody can fail any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Stops gently: takes no more requests, finishes those under way within ten seconds, flushes the views, saves the
+    /// index, closes the log.
+    pub async fn stop(self) {
+        info!("stopping");
+        let Self { app, projection, mut listening, stopping, mut workers, nats, .. } = self;
+        stopping.send_replace(true);
+        listening.stop().await;
+        workers.shutdown().await;
+        match Arc::into_inner(projection) {
+            Some(projection) => {
+                if timeout(SAVE_WITHIN, projection.stop()).await.is_err() {
+                    warn!("the views took too long to close; the next start follows the log again");
+                }
+            }
+            // Nothing is lost: the next start follows the log from the last snapshot.
+            None => warn!("the index was not saved: a request still held it"),
+        }
+        if let Some(nats) = nats {
+            nats.shutdown().await;
+        }
+        let until = Instant::now() + LET_GO_WITHIN;
+        while Arc::strong_count(&app) > 1 && Instant::now() < until {
+            sleep(LOOK_AGAIN).await;
+        }
+        info!("stopped");
+    }
+
+    fn start_workers(&mut self, failed: &watch::Sender<Option<String>>, role: Role) {
+        let app = &self.app;
+        let lease = Lease {
+            log: Arc::clone(&app.log),
+            index: Arc::clone(&app.index),
+            applied: self.projection.applied(),
+            ambient: Arc::clone(&app.ambient),
+            state: Arc::clone(&app.lease),
+        };
+        self.workers.spawn(supervise("lease keeper", Arc::clone(app), failed.clone(), lease.keep()));
+        let watch = watch_index(self.projection.index_status());
+        self.workers.spawn(supervise("key index", Arc::clone(app), failed.clone(), watch));
+        self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
+        if role == Role::All {
+            let expire = expiry::run(Arc::clone(app));
+            self.workers.spawn(supervise("expiry worker", Arc::clone(app), failed.clone(), expire));
+        }
+    }
+
+    async fn wait_ready(&self) {
+        let mut status = self.projection.index_status();
+        let ready = async {
+            let _ = status.wait_for(|status| status.stage == Stage::Ready).await;
+            let head = self.app.log.head().await.unwrap_or_default();
+            self.app.application.wait_applied(head, READY_WITHIN).await;
+            while self.app.index.is_stale(self.app.ambient.boot_ms()) {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        if timeout(READY_WITHIN, ready).await.is_err() {
+            warn!("the server answers but is not ready yet; /readyz?verbose tells how far it is");
+        }
+    }
+}
+
+async fn open_log(
+    config: &ServeConfig,
+    folder: &Folder,
+    ambient: &dyn Ambient,
+) -> Result<Opened, StartError> {
+    let new_log_id = LogId::from_u128(ambient.draw_ulid());
+    match &config.log {
+        LogChoice::Embedded => {
+            let path = folder.log();
+            let opening = tokio::task::spawn_blocking(move || EmbeddedLog::open(&path, new_log_id));
+            let log = opening.await.map_err(|_| StartError::Panicked { what: "the log" })??;
+            let seals = EmbeddedSeals::open(&folder.seals())
+                .map_err(|source| StartError::io(&folder.seals(), source))?;
+            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), nats: None })
+        }
+        LogChoice::Nats(choice) => {
+            let NatsChoice { url, replicas, creds, ca, monitor } = choice.clone();
+            let nats = JetStream::connect(JetStreamConfig {
+                url,
+                creds,
+                ca,
+                replicas,
+                new_log_id,
+                monitor_url: monitor,
+            })
+            .await?;
+            let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
+            Ok(Opened { log, seals, nats: Some(nats) })
+        }
+    }
+}
+
+fn assemble(
+    config: &ServeConfig,
+    opened: &Opened,
+    projection: &Arc<Projection>,
+    ambient: Arc<dyn Ambient>,
+    meters: Meters,
+    stopping: watch::Receiver<bool>,
+) -> App {
+    let lease = Arc::new(LeaseState::default());
+    let application = Application::new(
+        Arc::clone(&opened.log),
+        Arc::clone(&opened.seals),
+        Arc::clone(&projection.index),
+        projection.applied(),
+        Arc::clone(&ambient),
+        Arc::clone(&lease),
+    );
+    // Two nodes that are asked one after the other should not answer the same id.
+    let first_request = u64::try_from(ambient.draw_ulid() & u128::from(u64::MAX)).unwrap_or(0);
+    App {
+        application,
+        log: Arc::clone(&opened.log),
+        index: Arc::clone(&projection.index),
+        index_status: projection.index_status(),
+        applied: projection.applied(),
+        keys: projection.keys(),
+        history: projection.history(),
+        tenants: projection.tenants(),
+        notices: projection.notices(),
+        projection: Arc::downgrade(projection),
+        ambient,
+        lease,
+        role: config.role,
+        max_staleness: config.max_staleness,
+        operators: domain::TenantId::operators(),
+        gates: Gates::default(),
+        meters,
+        bootstrapped: AtomicBool::new(false),
+        broken: AtomicBool::new(false),
+        stopping,
+        requests: AtomicU64::new(first_request),
+    }
+}
+
+/// Runs what must not end while the node runs. If it does, `/livez` fails and [`Node::stopped`] returns.
+async fn supervise(
+    name: &'static str,
+    app: Arc<App>,
+    failed: watch::Sender<Option<String>>,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    // A task of its own, so that its panic is seen here.
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    let ended = task.join_next().await;
+    if *app.stopping.borrow() {
+        return;
+    }
+    let how = if matches!(ended, Some(Err(_))) { "panicked" } else { "ended" };
+    error!(worker = name, how, "a worker that must go on has stopped; restart this server");
+    app.broken.store(true, Ordering::Relaxed);
+    failed.send_replace(Some(format!("the {name} {how}")));
+}
+
+/// Ends when the index will not be followed any more.
+async fn watch_index(mut status: watch::Receiver<projection::Status>) {
+    if status.wait_for(|status| status.stage == Stage::Stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn sum_up(app: Arc<App>) {
+    let mut ticks = interval(SUM_UP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        app.meters.sum_up();
+    }
+}

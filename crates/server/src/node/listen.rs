@@ -1,0 +1,138 @@
+//! The listener: connections are bounded, headers have a time, and a stop lets requests end.
+
+use std::future::Ready;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{debug, error};
+
+use crate::config::TlsFiles;
+use crate::node::start_error::StartError;
+
+/// Connections at once: each holds a file descriptor and about 20 KiB.
+const CONNECTIONS: usize = 8192;
+/// How long the headers of a request may take, and a connection without a request may stay.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long the first request of a connection may take to arrive: nobody speaks before this.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stop lets requests end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long after that the listener may take to see that it is over.
+const GRACE_AND_MORE: Duration = Duration::from_secs(12);
+
+/// Takes the address now, so that a start fails before anything is written.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Reads certificate and key.
+pub(crate) fn tls(files: Option<&TlsFiles>) -> Result<Option<RustlsConfig>, StartError> {
+    let Some(TlsFiles { cert, key }) = files else { return Ok(None) };
+    let failed =
+        |setting, path: &Path, reason: String| StartError::Tls { setting, path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed("tls_cert", cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(failed("tls_cert", cert, "there is no PEM certificate in it".to_owned()));
+    }
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| failed("tls_key", key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|error| failed("tls_key", key, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(RustlsConfig::from_config(Arc::new(config))))
+}
+
+/// The listening task.
+pub(crate) struct Listening {
+    handle: Handle<SocketAddr>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Serves the router until it is stopped.
+    pub(crate) fn start(tcp: TcpListener, tls: Option<RustlsConfig>, router: Router) -> Self {
+        let handle = Handle::new();
+        let doorkeeper = Doorkeeper { handle: handle.clone() };
+        let (handle_of_task, service) =
+            (handle.clone(), router.into_make_service_with_connect_info::<SocketAddr>());
+        let task = tokio::spawn(async move {
+            let mut server = match axum_server::from_tcp(tcp) {
+                Ok(server) => {
+                    server.http1_only().handle(handle_of_task).first_request_timeout(FIRST_REQUEST_WITHIN)
+                }
+                Err(error) => return error!(error = %error, "the listener cannot be used"),
+            };
+            server.http_builder().http1().header_read_timeout(HEADERS_WITHIN);
+            let server = server
+                .accept_error_handler(|_, error| debug!(error = %error, "a connection was not taken"))
+                .acceptor(doorkeeper.clone());
+            let ended = match tls {
+                None => server.serve(service).await,
+                Some(tls) => {
+                    let acceptor = RustlsAcceptor::new(tls).acceptor(doorkeeper);
+                    server.acceptor(acceptor).serve(service).await
+                }
+            };
+            if let Err(error) = ended {
+                error!(error = %error, "the listener ended");
+            }
+        });
+        Self { handle, task }
+    }
+
+    /// Takes no more connections and lets requests end.
+    pub(crate) async fn stop(&mut self) {
+        self.handle.graceful_shutdown(Some(GRACE));
+        if timeout(GRACE_AND_MORE, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Listening {
+    /// A node that is dropped without being stopped has crashed.
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        self.task.abort();
+    }
+}
+
+/// Lets connections in while there is room, and has small answers sent at once.
+#[derive(Clone)]
+struct Doorkeeper {
+    handle: Handle<SocketAddr>,
+}
+
+impl<S> Accept<TcpStream, S> for Doorkeeper {
+    type Stream = TcpStream;
+    type Service = S;
+    type Future = Ready<io::Result<(TcpStream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let there_is_room = self.handle.connection_count() <= CONNECTIONS;
+        let taken = if there_is_room {
+            stream.set_nodelay(true).map(|()| (stream, service))
+        } else {
+            Err(io::Error::other("too many connections"))
+        };
+        std::future::ready(taken)
+    }
+}
