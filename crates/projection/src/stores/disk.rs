@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Stores, Work};
 use crate::tree::{SledTree, Tree, TreeError};
+use crate::view::View;
+use crate::views::keys::KeysView;
 
 /// The snapshot's file, and the name it has until it is whole.
 const SNAPSHOT: &str = "index.snapshot";
@@ -17,14 +19,16 @@ const SET_ASIDE: &str = ".set-aside-";
 /// Bytes of one read or write of the snapshot: few system calls for 100 MB, little memory.
 const SNAPSHOT_BUFFER: usize = 1 << 20;
 
-/// Bytes of pages that sled is asked to keep in memory for one view; it has been seen to keep several times that.
-pub(crate) const VIEW_CACHE_BYTES: u64 = 32 << 20;
+/// Bytes of pages that sled is asked to keep in memory for a view; it has been seen to keep several times that. The keys get
+/// more: their rows are changed all over the tree, and a page that has to be read back costs more than the change. The other
+/// views mostly grow at one end. Nothing of it is taken before it is used.
+const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES_OF_KEYS: u64 = 128 << 20;
 
 /// A folder that holds only disposable things.
 #[derive(Clone, Debug)]
 pub struct DiskStores {
     dir: PathBuf,
-    cache_bytes: u64,
 }
 
 impl DiskStores {
@@ -34,7 +38,7 @@ impl DiskStores {
     /// What the file system says.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Ok(Self { dir: dir.to_owned(), cache_bytes: VIEW_CACHE_BYTES })
+        Ok(Self { dir: dir.to_owned() })
     }
 
     /// The folders of a view that were set aside, each with its number.
@@ -57,7 +61,8 @@ impl DiskStores {
 
 impl Stores for DiskStores {
     fn open_tree(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
-        Ok(Box::new(SledTree::open(&self.dir.join(view), self.cache_bytes)?))
+        let cache_bytes = if view == KeysView::NAME { CACHE_BYTES_OF_KEYS } else { CACHE_BYTES };
+        Ok(Box::new(SledTree::open(&self.dir.join(view), cache_bytes)?))
     }
 
     /// Keeps the last one for whoever wants to look into it, and no more, so that a disk is not filled with damage.
