@@ -111,7 +111,7 @@ impl Application {
             }
             Outcome::Conflict { .. } => {
                 let before = self.history(stream).await?.repeated(&request.command_id, tag)?;
-                before.map(repeated).ok_or_else(|| CommandError::Refused(domain::Refusal::KeyAlreadyIssued))
+                before.map(repeated).ok_or(CommandError::Refused(domain::Refusal::KeyAlreadyIssued))
             }
         }
     }

@@ -82,7 +82,7 @@ impl Lease {
             Ok(Ok(_)) => self.index.prove_fresh(asked),
             Ok(Err(_)) => debug!("the index is no longer followed"),
             Err(_) => {
-                warn!(log.head = pulse.head.get(), "the index did not reach the head of its lease in time")
+                warn!(log.head = pulse.head.get(), "the index did not reach the head of its lease in time");
             }
         }
     }

@@ -43,7 +43,7 @@ impl Application {
             }
             Outcome::Conflict { .. } => {
                 let before = self.tenant_opened_before(request, &command).await?;
-                before.ok_or_else(|| CommandError::Refused(Refusal::TenantAlreadyOpen))
+                before.ok_or(CommandError::Refused(Refusal::TenantAlreadyOpen))
             }
         }
     }
