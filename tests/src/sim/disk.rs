@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use projection::stores::{DiskStores, MemoryStores, Stores, Work};
-use projection::tree::{Pair, Tree, TreeError};
+use projection::tree::{MemoryDisk, Pair, Tree, TreeError};
 use tempfile::TempDir;
 
 /// The views that every node keeps.
@@ -19,8 +19,12 @@ pub(crate) enum Disk {
 }
 
 impl Disk {
-    pub(crate) fn memory() -> Self {
-        Self::Memory(MemoryStores::new())
+    pub(crate) fn memory(prepare: fn(&MemoryDisk)) -> Self {
+        let stores = MemoryStores::new();
+        for view in VIEWS {
+            prepare(&stores.disk(view));
+        }
+        Self::Memory(stores)
     }
 
     pub(crate) fn sled() -> io::Result<Self> {

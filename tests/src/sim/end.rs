@@ -85,7 +85,7 @@ impl World {
     /// A new node that has only the log must answer and show the same as each of the others.
     async fn rebuild(&mut self) -> Result<(), String> {
         let mut rng = self.rng.fork();
-        let fresh = self.member(&mut rng, Disk::memory());
+        let fresh = self.member(&mut rng, Disk::memory(|_| {}));
         self.nodes.push(fresh);
         let last = self.nodes.len() - 1;
         self.start(last).await;

@@ -7,10 +7,10 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use super::{Failure, Report, Setup, run};
+use super::{Failure, Report, Seen, Setup, run};
 
 /// What many runs came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Seeds that kept every promise.
     pub seeds: u64,
@@ -18,16 +18,16 @@ pub struct Summary {
     pub steps: u64,
     /// The events that stood in their logs.
     pub events: u64,
-    /// The verdicts that were judged.
-    pub verdicts: u64,
+    /// What they met.
+    pub seen: Seen,
 }
 
 impl Summary {
-    const fn add(&mut self, report: Report) {
+    fn add(&mut self, report: &Report) {
         self.seeds += 1;
         self.steps += report.steps;
         self.events += report.events;
-        self.verdicts += report.verdicts;
+        self.seen.add(&report.seen);
     }
 }
 
@@ -49,7 +49,7 @@ pub fn run_many(seeds: Range<u64>, setup: Setup, done: impl Fn(u64) + Sync) -> R
             let mut found = found.lock();
             match ran {
                 Ok(report) => {
-                    found.0.add(report);
+                    found.0.add(&report);
                     done(found.0.seeds);
                 }
                 Err(failure) => {

@@ -14,6 +14,7 @@ mod model;
 mod node;
 mod plants;
 mod rng;
+mod seen;
 mod sent;
 mod steps;
 mod trace;
@@ -24,7 +25,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use many::{Summary, run_many};
-pub use plants::Plants;
+pub use plants::{Plants, StartProjection, WrapLog};
+pub use seen::Seen;
 
 use world::World;
 
@@ -48,7 +50,7 @@ pub struct Setup {
 }
 
 /// What a run came to that kept every promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Equal for equal runs.
     pub trace_hash: u64,
@@ -56,8 +58,8 @@ pub struct Report {
     pub steps: u64,
     /// How many events stood in the log at its end.
     pub events: u64,
-    /// How many verdicts were judged. Alone this need not be equal.
-    pub verdicts: u64,
+    /// What it met: answers and faults by their names, verdicts by theirs. Of the verdicts equal runs may ask for more or less.
+    pub seen: Seen,
 }
 
 /// A broken promise.

@@ -8,6 +8,7 @@ use domain::{CommandId, Event, KeyId, ParsedKey, Position, Refusal, StreamName, 
 use parking_lot::Mutex;
 
 use super::asked::Body;
+use super::seen::Seen;
 use super::truth::{Truth, Witnessed};
 
 /// Stream and command id: what has one effect at most.
@@ -66,6 +67,8 @@ pub(crate) struct Model {
     refused_by: BTreeMap<usize, BTreeSet<KeyId>>,
     /// All that was said in words and in `Debug`, to be searched for secrets.
     pub(crate) said: String,
+    /// How often commands ended how.
+    pub(crate) seen: Seen,
     /// The first broken promise that an attempt's end showed.
     pub(crate) fault: Option<String>,
 }
@@ -79,6 +82,7 @@ impl Model {
             held: BTreeMap::new(),
             refused_by: BTreeMap::new(),
             said: String::new(),
+            seen: Seen::default(),
             fault: None,
         }
     }
@@ -116,12 +120,7 @@ impl Model {
             self.refused_by.entry(attempt.node).or_default().insert(*key_id);
         }
         self.note(checked);
-        match ending {
-            Ok(changed) => {
-                format!("done at {}{}", changed.position, if changed.repeated { " before" } else { "" })
-            }
-            Err(error) => brief(error),
-        }
+        self.told(ending.as_ref(), "done")
     }
 
     /// Notes how an issue ended, and whether it could end so.
@@ -137,11 +136,21 @@ impl Model {
             Err(error) => self.not_done(attempt, error, now),
         };
         self.note(checked);
+        self.told(ending.as_ref().map(|issued| &issued.changed), "issued")
+    }
+
+    /// The ending in a word, counted.
+    fn told(&mut self, ending: Result<&Changed, &CommandError>, done: &str) -> String {
         match ending {
-            Ok(Issued { changed, key, .. }) => {
-                format!("issued at {}{}", changed.position, if key.is_some() { "" } else { " before" })
+            Ok(changed) => {
+                let done = if changed.repeated { format!("{done} before") } else { done.to_owned() };
+                self.seen.note(&done);
+                format!("{done}, at {}", changed.position)
             }
-            Err(error) => brief(error),
+            Err(error) => {
+                self.seen.note(brief(error));
+                brief(error).to_owned()
+            }
         }
     }
 
@@ -315,13 +324,13 @@ fn is_true(refusal: &Refusal, body: &Body, truth: &Truth, now: Timestamp) -> boo
     }
 }
 
-fn brief(error: &CommandError) -> String {
+const fn brief(error: &CommandError) -> &'static str {
     match error {
-        CommandError::Refused(refusal) => refusal.code().to_owned(),
-        CommandError::NotFound => "not found".to_owned(),
-        CommandError::CommandIdReused => "command id reused".to_owned(),
-        CommandError::Unavailable { .. } => "unavailable".to_owned(),
-        CommandError::ClockSkew { .. } => "clock skew".to_owned(),
-        CommandError::OutcomeUnknown { .. } => "outcome unknown".to_owned(),
+        CommandError::Refused(refusal) => refusal.code(),
+        CommandError::NotFound => "not found",
+        CommandError::CommandIdReused => "command id reused",
+        CommandError::Unavailable { .. } => "unavailable",
+        CommandError::ClockSkew { .. } => "clock skew",
+        CommandError::OutcomeUnknown { .. } => "outcome unknown",
     }
 }

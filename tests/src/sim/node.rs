@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use application::{Ambient, Application, Lease, LeaseState};
 use eventlog::{EventLog, MemorySeals};
-use projection::stores::Stores;
 use projection::{Keeps, Projection, ProjectionConfig};
 use tokio::task::JoinHandle;
 use verify::KeyIndex;
@@ -46,10 +45,13 @@ impl Node {
     }
 
     pub(crate) async fn start(&mut self) {
-        let stores: Arc<dyn Stores> = self.plants.stores(self.disk.stores());
-        let config = ProjectionConfig { stores, keeps: Keeps::Everything, max_staleness: MAX_STALENESS };
+        let config = ProjectionConfig {
+            stores: self.disk.stores(),
+            keeps: Keeps::Everything,
+            max_staleness: MAX_STALENESS,
+        };
         let log = Arc::clone(&self.log);
-        let projection = self.plants.projection(config, Arc::clone(&log)).await;
+        let projection = (self.plants.projection)(config, Arc::clone(&log)).await;
         let (index, ambient) = (Arc::clone(&projection.index), Arc::clone(&self.clock) as Arc<dyn Ambient>);
         let state = Arc::new(LeaseState::default());
         let application = Application::new(

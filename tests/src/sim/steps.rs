@@ -22,7 +22,8 @@ impl World {
             4..30 => self.issue(),
             30..44 => self.revoke(),
             44..52 => self.expire(),
-            52..66 => self.ask_again(),
+            52..62 => self.ask_again(),
+            62..66 => self.crowd(),
             66..70 => self.crash().await,
             70..73 => self.stop().await,
             73..85 => self.start_one().await,
@@ -94,6 +95,15 @@ impl World {
         });
     }
 
+    /// Several commands on one key at once, each its own.
+    fn crowd(&mut self) {
+        let Some((tenant, key_id)) = self.any_key() else { return };
+        for _ in 0..=self.rng.below(AT_ONCE) {
+            let reason = RevokeReason::ALL[usize::try_from(self.rng.below(9)).unwrap_or(0)];
+            self.ask(Verb::Revoke { tenant: tenant.clone(), key_id, reason });
+        }
+    }
+
     /// Sends something again that was asked before, sometimes with another body, to whichever node.
     fn ask_again(&mut self) {
         let body = self.rng.pick(&self.model.lock().asked).cloned();
@@ -159,6 +169,7 @@ impl World {
         let node = self.any_node();
         if self.nodes[node].node.running.is_some() {
             self.say(&format!("node {node} is killed"));
+            self.seen.note("crash");
             let rng = &mut self.rng;
             self.nodes[node].node.crash(|unflushed| kept(rng, unflushed)).await;
         }
@@ -168,9 +179,11 @@ impl World {
         let node = self.any_node();
         if self.nodes[node].node.running.is_some() {
             self.say(&format!("node {node} stops"));
+            self.seen.note("stop");
             self.nodes[node].node.stop().await;
             if self.rng.one_in(8) {
                 self.say(&format!("node {node}: its saved index is damaged"));
+                self.seen.note("damaged snapshot");
                 let at = self.rng.next();
                 self.nodes[node].node.disk.damage_snapshot(at);
             }

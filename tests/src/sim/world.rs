@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use application::Ambient;
 use domain::{LogId, Prefix, Scope, TenantId};
-use eventlog::{EventLog, Fault, FaultyLog, MemorySeals, Rates};
+use eventlog::{Fault, FaultyLog, MemorySeals, Rates};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -17,6 +17,7 @@ use super::judge::{Ask, Judged};
 use super::model::Model;
 use super::node::Node;
 use super::rng::Rng;
+use super::seen::Seen;
 use super::sent::Sent;
 use super::trace::Trace;
 use super::truth::{Truth, WitnessedLog};
@@ -45,7 +46,7 @@ pub(crate) struct World {
     pub(crate) seals: MemorySeals,
     pub(crate) began: Instant,
     pub(crate) step: u64,
-    pub(crate) verdicts: u64,
+    pub(crate) seen: Seen,
 }
 
 /// A node and its line to the log, with what may happen on it.
@@ -67,10 +68,20 @@ impl World {
                 trace_hash: trace.hash(),
                 steps: world.step,
                 events: world.truth.lock().head().get(),
-                verdicts: world.verdicts,
+                seen: world.met(),
             }),
             Err(what) => Err(Failure { seed, what, steps: trace.told() }),
         }
+    }
+
+    fn met(&self) -> Seen {
+        let mut seen = self.seen.clone();
+        seen.add(&self.model.lock().seen);
+        for fault in Fault::ALL {
+            let times = self.nodes.iter().map(|member| member.faults.happened(fault)).sum();
+            seen.note_times(&format!("{fault:?}"), times);
+        }
+        seen
     }
 
     fn create(seed: u64, setup: Setup) -> Result<Self, String> {
@@ -87,13 +98,13 @@ impl World {
             seals: MemorySeals::default(),
             began,
             step: 0,
-            verdicts: 0,
+            seen: Seen::default(),
             rng: rng.fork(),
             curious: rng.fork(),
         };
         for _ in 0..=rng.below(3) {
             let disk = match setup.views {
-                Views::Memory => Disk::memory(),
+                Views::Memory => Disk::memory(setup.plants.disk),
                 Views::Sled => Disk::sled().map_err(|error| format!("no folder for sled: {error}"))?,
             };
             let member = world.member(&mut rng, disk);
@@ -104,10 +115,10 @@ impl World {
 
     pub(crate) fn member(&self, rng: &mut Rng, disk: Disk) -> Member {
         let faults = FaultyLog::new(self.base.clone(), rng.next(), Rates::NONE);
-        let log = self.setup.plants.log(Arc::new(faults.clone()) as Arc<dyn EventLog>);
-        let (cable, line) = Cable::lay(log);
+        let (cable, line) = Cable::lay(Arc::new(faults.clone()));
+        let log = (self.setup.plants.log)(Arc::new(cable));
         let clock = SimAmbient::draw(rng, self.began);
-        let node = Node::new(clock, disk, Arc::new(cable), self.seals.clone(), self.setup.plants);
+        let node = Node::new(clock, disk, log, self.seals.clone(), self.setup.plants);
         Member { node, line, faults, away_since: None }
     }
 
@@ -167,7 +178,7 @@ impl World {
                 let mut ask = Ask::plain(held);
                 vary(&mut ask, &mut self.curious);
                 let answer = ask.put(&process.index, clock);
-                self.verdicts += 1;
+                self.seen.note(answer.verdict.as_str());
                 judged.check(&ask, &answer)?;
             }
         }
@@ -190,6 +201,7 @@ impl World {
         }
         member.away_since = cut.then(Instant::now);
         member.line.cut(cut);
+        self.seen.note("line cut or mended");
         self.say(&format!("node {node}: its line is {}", if cut { "cut" } else { "mended" }));
     }
 
@@ -198,7 +210,7 @@ impl World {
         let per_mille = u16::try_from(self.rng.below(FAULTS_MAX)).unwrap_or(0);
         let kind = usize::try_from(self.rng.below(2 * Fault::ALL.len() as u64)).unwrap_or(0);
         let kind = Fault::ALL.get(kind);
-        let rates = kind.map_or(Rates::all(per_mille), |kind| Rates::NONE.with(*kind, 3 * per_mille));
+        let rates = kind.map_or(Rates::all(per_mille), |kind| Rates::NONE.with(*kind, 5 * per_mille));
         self.nodes[node].faults.set_rates(rates);
         let name = kind.map_or_else(|| "all".to_owned(), |kind| format!("{kind:?}"));
         self.say(&format!("node {node}: faults begin: {name}, {per_mille} of 1000"));
