@@ -146,27 +146,25 @@ impl Client {
         // Whether an attempt went out whose effect nobody has told us.
         let mut in_doubt = false;
         for attempt in 1..=TRIES {
-            let last = attempt == TRIES;
-            match self.attempt(&self.agent, call, &[]) {
-                Ok(response) => {
-                    let status = response.status().as_u16();
-                    if matches!(status, 503 | 504) && !last {
-                        in_doubt |= status == 504;
-                        thread::sleep(retry_after(&response).unwrap_or(pause).min(LONGEST_PAUSE));
-                    } else {
-                        let answer = self.read(response, started.elapsed())?;
-                        return self.judge(call, answer, in_doubt);
-                    }
+            let is_last = attempt == TRIES;
+            let mut asked_pause = None;
+            match self.exchange(call) {
+                Ok((answer, _)) if is_last || !matches!(answer.status, 503 | 504) => {
+                    return self.judge(call, Answer { took: started.elapsed(), ..answer }, in_doubt);
+                }
+                Ok((answer, retry_after)) => {
+                    in_doubt |= answer.status == 504;
+                    asked_pause = retry_after;
                 }
                 Err(error) => {
                     let away = Away::of(&error);
                     in_doubt |= away.may_have_arrived();
-                    if last || !away.is_worth_another_try() {
+                    if is_last || !away.is_worth_another_try() {
                         return Err(self.away(call, away, &error, in_doubt));
                     }
-                    thread::sleep(pause);
                 }
             }
+            thread::sleep(asked_pause.unwrap_or(pause).min(LONGEST_PAUSE));
             pause *= 2;
         }
         unreachable!("the last attempt returns")
@@ -188,7 +186,7 @@ impl Client {
         if response.status().is_success() {
             return Ok(BufReader::new(response.into_body().into_with_config().limit(u64::MAX).reader()));
         }
-        let answer = self.read(response, Duration::ZERO)?;
+        let answer = read(response).map_err(|error| self.away(call, Away::of(&error), &error, false))?;
         Err(problem::failure(&answer, &self.url, &self.key_origin, None))
     }
 
@@ -201,11 +199,16 @@ impl Client {
 
     /// One attempt, any status.
     pub(crate) fn once(&self, call: &Call) -> Result<Answer, Failure> {
+        let exchanged = self.exchange(call).map_err(|error| self.away(call, Away::of(&error), &error, false));
+        Ok(exchanged?.0)
+    }
+
+    /// One attempt, with how long the server wants to be left alone.
+    fn exchange(&self, call: &Call) -> Result<(Answer, Option<Duration>), ureq::Error> {
         let started = clock::now();
-        let response = self
-            .attempt(&self.agent, call, &[])
-            .map_err(|error| self.away(call, Away::of(&error), &error, false))?;
-        self.read(response, started.elapsed())
+        let response = self.attempt(&self.agent, call, &[])?;
+        let retry_after = retry_after(&response);
+        Ok((Answer { took: started.elapsed(), ..read(response)? }, retry_after))
     }
 
     fn attempt(
@@ -235,21 +238,6 @@ impl Client {
         }
     }
 
-    fn read(&self, response: Response<Body>, took: Duration) -> Result<Answer, Failure> {
-        let status = response.status().as_u16();
-        let bytes = response
-            .into_body()
-            .with_config()
-            .limit(MAX_ANSWER)
-            .read_to_vec()
-            .map_err(|error| problem::broken_answer(&self.url, &error.to_string()))?;
-        let body = match bytes.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        };
-        Ok(Answer { status, body, took })
-    }
-
     fn judge(&self, call: &Call, answer: Answer, in_doubt: bool) -> Result<Answer, Failure> {
         if (200..300).contains(&answer.status) {
             return Ok(answer);
@@ -262,6 +250,15 @@ impl Client {
         let failure = problem::away(away, error, &self.url);
         problem::after_doubt(failure, in_doubt, call.command_id.as_deref())
     }
+}
+
+/// The whole answer. One that breaks off may be an answer to something that was done.
+fn read(response: Response<Body>) -> Result<Answer, ureq::Error> {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().into_with_config().limit(MAX_ANSWER).read_to_vec()?;
+    // What is no JSON is no answer of ours, which the status and the missing members tell.
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Ok(Answer { status, body, took: Duration::ZERO })
 }
 
 /// What every request keeps to.

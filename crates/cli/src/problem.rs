@@ -86,12 +86,6 @@ pub(crate) fn away(away: Away, error: &ureq::Error, url: &Url) -> Failure {
     }
 }
 
-/// The answer started and did not end, or is longer than any answer should be.
-pub(crate) fn broken_answer(url: &Url, why: &str) -> Failure {
-    Failure::new(Exit::Unavailable, "answer_lost", format!("the answer of {} broke off", url.text))
-        .because(why)
-}
-
 /// Once an attempt may have arrived, no later answer but a 2xx or a settled refusal says that nothing happened.
 pub(crate) fn after_doubt(mut failure: Failure, in_doubt: bool, command_id: Option<&str>) -> Failure {
     let Some(id) = command_id else { return failure };

@@ -81,7 +81,7 @@ fn announce(node: &Node, output: Output) -> Result<(), Failure> {
         });
         return screen::data(&started.to_string());
     }
-    screen::data(&format!("Rescind serves at {} (log {})", node.url(), node.log_id()))?;
+    screen::data(&format!("rescind is listening on {} (log {})", node.url(), node.log_id()))?;
     if let FirstStart::NewOperator(path) | FirstStart::Recovered(path) = node.first_start() {
         screen::data(&format!(
             "A new operator's key is in {}: whoever has it may do everything",

@@ -21,16 +21,15 @@ const MAX_KEY_FILE: u64 = 4096;
 
 /// Which server to ask, and as whom.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Server")]
 pub(crate) struct Connection {
     /// The server [env: RESCIND_URL] [default: http://127.0.0.1:8750]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Server")]
     url: Option<String>,
     /// A file with the operator key alone [env: RESCIND_KEY holds the key itself] [default: ./rescind-data/operator.key]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
     key_file: Option<PathBuf>,
     /// A PEM file of certificates to trust, for a server with one of your own making
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
     ca: Option<PathBuf>,
 }
 

@@ -140,11 +140,10 @@ fn tell(body: &Value) -> Vec<String> {
     ));
     let as_of = &body["as_of"];
     if as_of.is_object() {
-        lines.push(format!(
-            "as of position {}, {} ms behind the log",
-            text(as_of, "position"),
-            text(as_of, "lag_ms")
-        ));
+        let proven = as_of["lag_ms"]
+            .as_u64()
+            .map_or_else(|| "not proven".to_owned(), |ms| format!("proven {ms} ms ago"));
+        lines.push(format!("as of position {} ({proven} to be all there is)", text(as_of, "position")));
     }
     lines
 }
