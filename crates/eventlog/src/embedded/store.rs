@@ -179,7 +179,8 @@ impl Store {
     }
 
     /// Adds the first bad event to what the integrity check said, where a reader finds one. The file is opened for reading
-    /// only: what is damaged stays as it is for whoever repairs it.
+    /// only: what is damaged stays as it is for whoever repairs it. redb may panic on what it meets there; that is caught,
+    /// though a line about it may appear on stderr before the error does.
     fn with_position(&self, error: OpenError) -> OpenError {
         let OpenError::Damaged { path, position: None, reason } = error else { return error };
         let found = self.guarded(|| {
