@@ -36,11 +36,12 @@ pub use self::store::OpenError;
 /// A log in one file, open in this process alone. A clone is a second handle; the last one to go closes the file, and
 /// followers that are still held then answer [`ReadError::Unavailable`].
 ///
-/// **What is checked when.** Opening reads the whole file, about a second of one core for a million events: redb compares the checksum of every page, then every event is
-/// read in order and its own checksum, position and place in its stream are compared. So damage inside refuses to open; a
-/// commit that a crash tore is rolled back, it was never acknowledged. (One case cannot be told apart: pages of the very
-/// last commit that go bad after a crash look like a torn commit.) Later every event is compared with its own checksum,
-/// position and stream again each time it is read, since the disk may go bad under a running server.
+/// **What is checked when.** Opening reads the whole file, about a second of one core for a million events: redb
+/// compares the checksum of every page, then every event is read in order and its own checksum, position and place in
+/// its stream are compared. So damage inside refuses to open; a commit that a crash tore is rolled back, it was never
+/// acknowledged. (One case cannot be told apart: pages of the very last commit that go bad after a crash look like a
+/// torn commit.) Later every event is compared with its own checksum, position and stream again each time it is read,
+/// since the disk may go bad under a running server.
 ///
 /// **What is in memory.** The last position of every stream, about 36 bytes a stream, made by that first read. On disk an
 /// event names the one before it in its stream; so a commit writes at the end of the file only, whichever streams it
