@@ -2,7 +2,7 @@
 
 usage: feed.py BASE_URL KEY_FILE COUNT [LAST_EVENT_ID]
 
-Prints each event as "<event> <id> <data>" and ends after COUNT notices.
+Prints each event as "<event> <id> <data>" and ends after COUNT notices, or when told to start over.
 """
 
 import sys
@@ -24,9 +24,10 @@ def main(base: str, key_file: str, count: int, last_event_id: str | None) -> Non
                 if event.event == "heartbeat":
                     continue
                 print(event.event, event.id, event.data, flush=True)
-                if event.event not in ("hello", "reset"):
-                    left -= 1
-                if left == 0:
+                if event.event == "hello":
+                    continue
+                left -= 1
+                if left == 0 or event.event == "reset":
                     return
 
 

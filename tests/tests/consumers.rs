@@ -51,7 +51,11 @@ async fn a_durable_consumer_in_python_resumes_after_a_restart() {
     admin.open_tenant("acme");
     let hear = |count: &str| {
         let mut python = python(&[("nats-py", "2.16.0")]);
-        python.arg(script("durable.py")).args([nats.url().as_str(), "campaign-mailer", count]).output().unwrap()
+        python
+            .arg(script("durable.py"))
+            .args([nats.url().as_str(), "campaign-mailer", count])
+            .output()
+            .unwrap()
     };
     let first = issue_and_revoke(&admin);
     let second = issue_and_revoke(&admin);
@@ -59,12 +63,18 @@ async fn a_durable_consumer_in_python_resumes_after_a_restart() {
     assert_eq!(kinds(&heard), ["rescind.key.issued.v1", "rescind.key.revoked.v1", "rescind.key.issued.v1"]);
     assert_eq!(heard[1]["subject"], format!("acme/{first}"));
     assert_eq!(heard[1]["data"]["reason"], "compromised");
-    assert_eq!(heard[1]["data"]["previous"], heard[0]["data"]["position"], "the chain shows that nothing is missing");
+    assert_eq!(
+        heard[1]["data"]["previous"], heard[0]["data"]["position"],
+        "the chain shows that nothing is missing"
+    );
 
     let _third = issue_and_revoke(&admin);
     let heard_again = notices(hear("3"));
     assert_eq!(heard_again[0]["subject"], format!("acme/{second}"), "it goes on after what it acknowledged");
-    assert_eq!(kinds(&heard_again), ["rescind.key.revoked.v1", "rescind.key.issued.v1", "rescind.key.revoked.v1"]);
+    assert_eq!(
+        kinds(&heard_again),
+        ["rescind.key.revoked.v1", "rescind.key.issued.v1", "rescind.key.revoked.v1"]
+    );
     assert_eq!(heard_again[0]["data"]["previous"], heard[2]["data"]["position"]);
 }
 
@@ -84,7 +94,8 @@ async fn a_consumer_in_node_hears_the_one_kind_that_it_asked_for() {
         .output()
         .unwrap();
     let heard = notices(output);
-    let subjects = heard.iter().map(|notice| notice["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let subjects =
+        heard.iter().map(|notice| notice["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(subjects, revoked.map(|key_id| format!("acme/{key_id}")));
 }
 
@@ -102,11 +113,14 @@ fn an_sse_client_in_python_resumes_where_it_stopped() {
     };
     let heard = hear("2", "0");
     assert!(heard[0].starts_with("hello "), "{heard:?}");
-    assert!(heard[2].contains(&format!("acme/{first}")) && heard[2].contains("rescind.key.revoked.v1"), "{heard:?}");
+    assert!(
+        heard[2].contains(&format!("acme/{first}")) && heard[2].contains("rescind.key.revoked.v1"),
+        "{heard:?}"
+    );
     let last = heard[2].split(' ').nth(1).unwrap();
     let resumed = hear("2", last);
     assert!(resumed[1].contains(&format!("acme/{second}")), "{resumed:?}");
     assert!(resumed[2].contains("rescind.key.revoked.v1"), "{resumed:?}");
-    let beyond = hear("0", "999999");
+    let beyond = hear("1", "999999");
     assert!(beyond.iter().any(|line| line.starts_with("reset ")), "{beyond:?}");
 }

@@ -25,7 +25,7 @@ fn is_problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, problem["code"].as_str()), (status, Some(code)), "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
     assert_eq!(problem["status"], status);
-    for member in ["type", "title", "detail"] {
+    for member in ["type", "title", "remedy"] {
         assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {answer:?}");
     }
 }
@@ -55,8 +55,8 @@ fn a_key_that_is_none_is_malformed_and_a_foreign_one_unknown() {
         assert_eq!(admin.verdict(key), verdict, "{key:.80}");
     }
     let keys: Vec<_> = cases.iter().map(|(key, _)| json!({"key": key})).collect();
-    let batch = admin.post("/v1/verify/batch", &json!({"keys": keys})).expect(200).json();
-    let answers = batch["answers"].as_array().unwrap();
+    let batch = admin.post("/v1/verify/batch", &json!({"requests": keys})).expect(200).json();
+    let answers = batch["results"].as_array().unwrap();
     let verdicts: Vec<_> = answers.iter().map(|answer| answer["verdict"].as_str().unwrap()).collect();
     assert_eq!(verdicts, cases.map(|(_, verdict)| verdict));
 }
@@ -108,7 +108,11 @@ fn bad_requests_are_told_what_is_wrong() {
         assert!(answer.text.contains(named), "{body}: the answer names {named}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     }
-    is_problem(&issue(json!({"owner": "a", "scopes": [], "expires_at": "2020-01-01T00:00:00Z"})), 409, "expiry_in_past");
+    is_problem(
+        &issue(json!({"owner": "a", "scopes": [], "expires_at": "2020-01-01T00:00:00Z"})),
+        409,
+        "expiry_in_past",
+    );
     let large = issue(json!({"owner": "a", "scopes": [], "name": "x".repeat(70_000)}));
     is_problem(&large, 413, "body_too_large");
     assert_eq!(admin.post_as(&"x".repeat(129), keys, &json!({"owner": "a", "scopes": []})).status, 400);
@@ -184,7 +188,8 @@ fn an_operator_does_what_its_scopes_say_and_no_more() {
         assert!(answer.text.contains(scope), "{scope}: {answer:?}");
     }
     let nobody = Client::default();
-    let ask = |headers: &[(&str, &str)]| nobody.send("GET", &format!("{}/v1/tenants", server.url()), headers, None);
+    let ask =
+        |headers: &[(&str, &str)]| nobody.send("GET", &format!("{}/v1/tenants", server.url()), headers, None);
     for headers in [&[][..], &[("authorization", "Basic eDp5")], &[("authorization", "Bearer x")]] {
         let answer = ask(headers);
         assert_eq!(answer.status, 401, "{answer:?}");
@@ -193,7 +198,10 @@ fn an_operator_does_what_its_scopes_say_and_no_more() {
     // A campaign's key is no operator, and a revoked or expired operator is none any more.
     let key = admin.issue("acme", "list-sender");
     assert_eq!(server.admin_with(&key.key).get("/v1/tenants").status, 401);
-    let gone = admin.post("/v1/tenants/rescind/keys", &json!({"owner": "a", "scopes": ["keys:read"]})).expect(201).json();
+    let gone = admin
+        .post("/v1/tenants/rescind/keys", &json!({"owner": "a", "scopes": ["keys:read"]}))
+        .expect(201)
+        .json();
     let _ = admin.revoke("rescind", gone["key_id"].as_str().unwrap()).expect(200);
     assert_eq!(server.admin_with(gone["key"].as_str().unwrap()).get("/v1/tenants/acme/keys").status, 401);
 }
@@ -229,7 +237,9 @@ fn a_view_that_cannot_be_opened_is_set_aside_and_rebuilt() {
     let before = list(&setup.start(), "acme");
     for entry in fs::read_dir(&views).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
-            for file in fs::read_dir(entry.path()).unwrap().map(Result::unwrap).filter(|file| file.path().is_file()) {
+            for file in
+                fs::read_dir(entry.path()).unwrap().map(Result::unwrap).filter(|file| file.path().is_file())
+            {
                 fs::write(file.path(), b"no view").unwrap();
             }
         } else {
@@ -286,7 +296,10 @@ fn append_foreign(setup: &ServerSetup, stream: &str, expected: u64) {
     runtime.block_on(async {
         let log = EmbeddedLog::open(&setup.data().join("log.redb"), LogId::from_u128(1)).unwrap();
         let stream: StreamId = stream.parse().unwrap();
-        let event = NewEvent { id: domain::EventId::from_u128(9), payload: b"\x08\x01\xc2\x02\x00".as_slice().into() };
+        let event = NewEvent {
+            id: domain::EventId::from_u128(9),
+            payload: b"\x08\x01\xc2\x02\x00".as_slice().into(),
+        };
         let unit = Unit::single(stream, Position::new(expected), event, Queue::Normal);
         assert!(matches!(log.append(unit).await, Ok(Outcome::Appended { .. })));
     });
@@ -303,7 +316,8 @@ fn a_log_that_is_damaged_inside_is_refused_and_never_read_wrong() {
     let mut bytes = Vec::new();
     fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
     let needle = b"damaged-sender";
-    let hits: Vec<usize> = bytes.windows(needle.len()).enumerate().filter(|(_, w)| w == needle).map(|(i, _)| i).collect();
+    let hits: Vec<usize> =
+        bytes.windows(needle.len()).enumerate().filter(|(_, w)| w == needle).map(|(i, _)| i).collect();
     assert!(hits.len() >= 20);
     let mut file = fs::File::options().write(true).open(&path).unwrap();
     for at in hits {
@@ -312,7 +326,13 @@ fn a_log_that_is_damaged_inside_is_refused_and_never_read_wrong() {
     }
     drop(file);
     fs::remove_dir_all(setup.data().join("views")).unwrap();
-    let output = Command::new("timeout").arg("60").arg(binary()).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(setup.data()).output().unwrap();
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(setup.data())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("damaged") && said.contains("position"), "{said}");
     assert!(!said.contains("panicked"), "{said}");

@@ -3,10 +3,14 @@
 mod check;
 mod server;
 
+use std::thread;
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 
 use crate::client::Client;
+use crate::clock;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -14,10 +18,16 @@ use crate::screen::{self, Paint, printable};
 use crate::target::Connection;
 use check::{Check, State};
 
+/// How often `--wait` looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Check server, operator key, log and clocks, and say what to do; exit code 1 if something is broken
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  rescind doctor --url https://keys.example.com --key-file ops.key")]
 pub(crate) struct Doctor {
+    /// Look again for so many seconds while something is broken, as right after a start
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    wait: u64,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -26,8 +36,15 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let checks = self.look()?;
-        let broken = checks.iter().any(|check| check.state == State::Fail);
+        let begun = clock::now();
+        let (checks, broken) = loop {
+            let checks = self.look()?;
+            let broken = checks.iter().any(|check| check.state == State::Fail);
+            if !broken || begun.elapsed() >= Duration::from_secs(self.wait) {
+                break (checks, broken);
+            }
+            thread::sleep(LOOK_AGAIN);
+        };
         if self.output.json {
             let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
             screen::data(&json!({"ok": !broken, "checks": checks}).to_string())?;

@@ -59,8 +59,14 @@ async fn issue(data: &Path, keys: usize) -> Result<(), Failure> {
     let lease = Arc::new(LeaseState::default());
     let applied = projection.applied();
     let index = Arc::clone(&projection.index);
-    let application =
-        Arc::new(Application::new(log, seals, Arc::clone(&index), applied.clone(), Arc::clone(&ambient), lease));
+    let application = Arc::new(Application::new(
+        log,
+        seals,
+        Arc::clone(&index),
+        applied.clone(),
+        Arc::clone(&ambient),
+        lease,
+    ));
 
     let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
@@ -85,17 +91,31 @@ async fn issue(data: &Path, keys: usize) -> Result<(), Failure> {
     let took = begun.elapsed().as_secs_f64();
     println!("issued {keys} keys, durable each, {CALLERS} callers: {:.0}/s", keys as f64 / took);
     let head: Position = *applied.borrow();
-    while projection.progress().iter().any(|view| view.status.stage != Stage::Ready || view.status.applied < head) {
+    while projection
+        .progress()
+        .iter()
+        .any(|view| view.status.stage != Stage::Ready || view.status.applied < head)
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!("views caught up {:.1} s after the last acknowledgement", begun.elapsed().as_secs_f64() - took);
-    println!("index: {:.1} bytes a key ({} keys)", index.memory_bytes() as f64 / index.key_count() as f64, index.key_count());
+    println!(
+        "index: {:.1} bytes a key ({} keys)",
+        index.memory_bytes() as f64 / index.key_count() as f64,
+        index.key_count()
+    );
     projection.stop().await;
     Ok(())
 }
 
 fn request(command_id: CommandId) -> Request {
-    Request { actor: Actor::System, cause: Cause::Command, command_id, may_be_repeat: false, trace_context: None }
+    Request {
+        actor: Actor::System,
+        cause: Cause::Command,
+        command_id,
+        may_be_repeat: false,
+        trace_context: None,
+    }
 }
 
 fn asked(n: usize) -> Result<IssueRequest, Failure> {
