@@ -8,7 +8,7 @@ use domain::Position;
 use eventlog::EventLog;
 use eventlog::jetstream::NoticeFeed;
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use verify::{IndexWriter, KeyIndex};
 
 use crate::follow::Stop;
@@ -66,6 +66,8 @@ pub struct Projection {
     stop: watch::Sender<bool>,
     stopped: Stop,
     workers: JoinSet<()>,
+    /// Those of the index and the views.
+    followers: Vec<AbortHandle>,
 }
 
 impl fmt::Debug for Projection {
@@ -118,9 +120,11 @@ impl Projection {
             stop,
             stopped,
             workers: JoinSet::new(),
+            followers: Vec::new(),
         };
         let worker = IndexWorker::new(log, Arc::clone(&stores), told, writer);
-        projection.workers.spawn(worker.run(projection.stopped.clone()));
+        let follower = projection.workers.spawn(worker.run(projection.stopped.clone()));
+        projection.followers.push(follower);
         if keeps == Keeps::Everything {
             projection.spawn::<KeysView>(Arc::clone(&projection.keys));
             projection.spawn::<HistoryView>(Arc::clone(&projection.history));
@@ -137,7 +141,8 @@ impl Projection {
 
     /// One follower a view: nothing is shared, so a view that is rebuilt holds up none of the others.
     fn spawn<V: View>(&mut self, shelf: Arc<Shelf>) {
-        self.workers.spawn(view_worker::run::<V>(shelf, Arc::clone(&self.log), self.stopped.clone()));
+        let follower = view_worker::run::<V>(shelf, Arc::clone(&self.log), self.stopped.clone());
+        self.followers.push(self.workers.spawn(follower));
     }
 
     /// The position up to which the index has taken in everything.
@@ -190,6 +195,12 @@ impl Projection {
         let views = views.map(|shelf| Progress { name: shelf.view, status: *shelf.status.borrow() });
         let index = Progress { name: "index", status: *self.told.status.borrow() };
         [index].into_iter().chain(views).collect()
+    }
+
+    /// Whether the index or a view is no longer followed though nobody asked for that: a log that is damaged, or a panic.
+    #[must_use]
+    pub fn has_lost_a_worker(&self) -> bool {
+        self.followers.iter().any(AbortHandle::is_finished)
     }
 
     /// Ends all workers gently: the views are flushed and closed, the index is saved.

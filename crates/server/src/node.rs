@@ -5,11 +5,13 @@ mod folder;
 mod listen;
 mod operators;
 mod start_error;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use application::{Ambient, Application, Lease, LeaseState, SystemAmbient};
@@ -37,7 +39,9 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 const SAVE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a stop waits for the last request to let go of the log.
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
-/// How often it looks.
+/// How often the workers of the projection are looked after.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A running server.
@@ -53,7 +57,7 @@ pub struct Node {
     stopping: watch::Sender<bool>,
     failure: watch::Receiver<Option<String>>,
     /// Aborted when the node is dropped.
-    workers: JoinSet<()>,
+    pub(crate) workers: JoinSet<()>,
     nats: Option<JetStream>,
     /// Held until everything else is gone.
     _folder: Folder,
@@ -87,7 +91,11 @@ impl Node {
             keeps: Keeps::Everything,
             max_staleness: config.max_staleness,
         };
-        let projection = Arc::new(Projection::start(projection, Arc::clone(&opened.log)).await);
+        let mut projection = Projection::start(projection, Arc::clone(&opened.log)).await;
+        if let (Some(nats), Role::All) = (&opened.nats, config.role) {
+            projection.announce_on(nats.feed.clone());
+        }
+        let projection = Arc::new(projection);
         let (stopping, stopped) = watch::channel(false);
         let app = Arc::new(assemble(&config, &opened, &projection, ambient, meters, stopped));
         let address =
@@ -209,8 +217,8 @@ impl Node {
             state: Arc::clone(&app.lease),
         };
         self.workers.spawn(supervise("lease keeper", Arc::clone(app), failed.clone(), lease.keep()));
-        let watch = watch_index(self.projection.index_status());
-        self.workers.spawn(supervise("key index", Arc::clone(app), failed.clone(), watch));
+        let watch = watch_followers(Arc::downgrade(&self.projection));
+        self.workers.spawn(supervise("projection", Arc::clone(app), failed.clone(), watch));
         self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
         if role == Role::All {
             let expire = expiry::run(Arc::clone(app));
@@ -330,10 +338,10 @@ async fn supervise(
     failed.send_replace(Some(format!("the {name} {how}")));
 }
 
-/// Ends when the index will not be followed any more.
-async fn watch_index(mut status: watch::Receiver<projection::Status>) {
-    if status.wait_for(|status| status.stage == Stage::Stopped).await.is_err() {
-        std::future::pending::<()>().await;
+/// Ends when the index or a view is no longer followed. A look a second is soon enough: the lease has then run out or will.
+async fn watch_followers(projection: Weak<Projection>) {
+    while projection.upgrade().is_some_and(|projection| !projection.has_lost_a_worker()) {
+        sleep(WATCH_EVERY).await;
     }
 }
 

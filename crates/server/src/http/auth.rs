@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use domain::{KeyId, Permission, ScopeSet, TenantId, operator};
-use verify::{Answer, Verdict, VerifyRequest};
+use verify::{Answer, Holder, Verdict, VerifyRequest};
 
 use crate::http::app::App;
 use crate::http::codes;
@@ -22,10 +22,35 @@ pub(crate) struct Operator {
     pub(crate) network: Option<IpAddr>,
 }
 
+/// An operator that asks for a verdict. Without a lease it is heard all the same: what it gets is the verdict `stale`, which
+/// is what its service has to know, and which lets nobody pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker(pub(crate) Operator);
+
 impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let (answer, network) = Self::presented(parts, app)?;
+        Self::of(&answer, network)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let (answer, network) = Operator::presented(parts, app)?;
+        match (&answer.verdict, &answer.holder) {
+            (Verdict::Stale, Some(holder)) => Ok(Self(Operator::holding(holder, network))),
+            _ => Operator::of(&answer, network).map(Self),
+        }
+    }
+}
+
+impl Operator {
+    /// The verdict on the key that a request presents.
+    fn presented(parts: &Parts, app: &App) -> Result<(Answer, Option<IpAddr>), Problem> {
         let missing = || Problem::new(&codes::OPERATOR_MISSING);
         let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (sent.next(), sent.next()) else { return Err(missing()) };
@@ -38,18 +63,19 @@ impl FromRequestParts<Arc<App>> for Operator {
         let network = peer(parts);
         let request =
             VerifyRequest { token: token.trim(), tenant: Some(&app.operators), scope: None, network };
-        let answer = app.index.verify(&request, app.moment());
-        Self::of(&answer, network)
+        Ok((app.index.verify(&request, app.moment()), network))
     }
-}
 
-impl Operator {
+    fn holding(holder: &Holder, network: Option<IpAddr>) -> Self {
+        Self { key_id: holder.key_id, scopes: Arc::clone(&holder.scopes), network }
+    }
+
     /// What the verdict makes of who asks. More than "unknown" is told only to who holds the full secret.
     fn of(answer: &Answer, network: Option<IpAddr>) -> Result<Self, Problem> {
         let code = match answer.verdict {
             Verdict::Valid => {
                 let holder = answer.holder.as_ref().ok_or_else(|| Problem::new(&codes::OPERATOR_UNKNOWN))?;
-                return Ok(Self { key_id: holder.key_id, scopes: Arc::clone(&holder.scopes), network });
+                return Ok(Self::holding(holder, network));
             }
             Verdict::Malformed => &codes::OPERATOR_MALFORMED,
             // No scope is asked for here, and tenant `rescind` cannot be closed.

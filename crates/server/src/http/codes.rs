@@ -38,6 +38,7 @@ codes! {
     NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";
+    REQUEST_TIMEOUT = 408 "request_timeout", "The body did not arrive in time; nothing was changed", "Send the whole body at once; it has 5 seconds.";
     TENANT_ALREADY_OPEN = 409 "tenant_already_open", "The tenant is open already", "Use it, or open one under another id.";
     TENANT_CLOSED = 409 "tenant_closed", "The tenant is closed and takes no commands", "Use another tenant; a closed one is never opened again.";
     KEY_ALREADY_ISSUED = 409 "key_already_issued", "The key was issued already", "Send the command with a new Idempotency-Key.";

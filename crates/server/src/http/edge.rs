@@ -17,8 +17,11 @@ use crate::http::app::App;
 use crate::http::codes;
 use crate::http::problem::Problem;
 
-/// How long a request may take until its answer begins. Commands settle within less, and say so themselves.
-pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// How long a request may take until its answer begins.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// The same for a command, whose body and outcome have times of their own that add up to less: only the command can say
+/// whether something was changed.
+const COMMAND_REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
 /// The header that carries the request id both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,6 +61,13 @@ impl Edge {
             Class::Open => &gates.opens,
         }
     }
+
+    const fn time(&self) -> Duration {
+        match self.class {
+            Class::Command => COMMAND_REQUEST_WITHIN,
+            Class::Verify | Class::Read | Class::Stream | Class::Open => REQUEST_WITHIN,
+        }
+    }
 }
 
 /// Passes a request on, and its answer back.
@@ -72,7 +82,7 @@ pub(crate) async fn edge(
     let id = request_id(&edge.app, request.headers());
     let answered = match edge.gate().try_acquire() {
         Ok(_permit) => {
-            match timeout(REQUEST_WITHIN, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+            match timeout(edge.time(), AssertUnwindSafe(next.run(request)).catch_unwind()).await {
                 Ok(Ok(response)) => Ok(response),
                 // The hook has logged where it happened.
                 Ok(Err(_panic)) => Err(Problem::new(&codes::INTERNAL)),
@@ -92,6 +102,9 @@ pub(crate) async fn edge(
     let took = started.elapsed();
     edge.app.meters.request(edge.class, &method, route.as_str(), status, took);
     tell(edge.class, &method, route.as_str(), status, took, &id, problem.as_ref());
+    // Whatever is told here may be different in a moment, or secret.
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
     if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id)) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -106,7 +119,8 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
     sent.filter(fit).map_or_else(|| app.next_request_id(), str::to_owned)
 }
 
-/// The access log. Commands are few and always told; all else only to who wants to debug. Never headers, bodies or paths:
+/// The access log. Commands are always told; all else only to who wants to debug, since a log that is away or a crowd at the
+/// gate would fill the disk: metrics count them. Never headers, bodies or paths:
 /// the route's pattern says enough, and no secret is in it.
 fn tell(
     class: Class,
@@ -119,12 +133,15 @@ fn tell(
 ) {
     let (status, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
     let code = problem.map(|problem| problem.code.code);
-    match (status, problem) {
-        (500, _) => error!(%method, route, status, ms, request_id = id, "a request failed: this is a bug"),
-        (501.., Some(problem)) => {
-            warn!(%method, route, status, ms, request_id = id, code, detail = problem.said(), "a request was not served");
+    let detail = problem.map(Problem::said);
+    match status {
+        500 => error!(%method, route, status, ms, request_id = id, "a request failed: this is a bug"),
+        504 => {
+            warn!(%method, route, status, ms, request_id = id, code, detail, "the outcome of a command is unknown");
         }
-        _ if class == Class::Command => info!(%method, route, status, ms, request_id = id, code, "command"),
+        _ if class == Class::Command => {
+            info!(%method, route, status, ms, request_id = id, code, detail, "command");
+        }
         _ => debug!(%method, route, status, ms, request_id = id, code, "request"),
     }
 }
@@ -137,10 +154,4 @@ pub(crate) async fn no_such_route(State(app): State<Arc<App>>) -> Response {
 /// The answer where a route does not know the method.
 pub(crate) async fn method_not_allowed(State(app): State<Arc<App>>) -> Response {
     Problem::new(&codes::METHOD_NOT_ALLOWED).write(&app.next_request_id())
-}
-
-/// Marks an answer that no cache may keep.
-pub(crate) fn no_store(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

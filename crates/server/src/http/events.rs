@@ -101,8 +101,7 @@ pub(crate) async fn events(
     let reading = Reading { app, follower, filter, last, waiting: VecDeque::new(), done, _permit: permit };
     let body = Body::from_stream(stream::unfold(reading, Reading::next_piece));
     let kind = HeaderValue::from_static("application/x-ndjson");
-    let no_store = HeaderValue::from_static("no-store");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
 fn away(error: &ReadError) -> Problem {

@@ -4,13 +4,16 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use domain::{KeyId, TenantId};
+use projection::MAX_PAGE;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::http::app::App;
 use crate::http::codes;
@@ -18,6 +21,12 @@ use crate::http::problem::Problem;
 
 /// The largest body: a batch of verifies fits, and memory for all requests at the gates stays below 256 MiB.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Rows of a page where the client does not say.
+const PAGE: usize = 50;
 
 /// The longest field name shown back to a client; shorter than a key, so that none is shown by mistake.
 const NAME_MAX: usize = 32;
@@ -31,10 +40,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         check_headers(request.headers())?;
         // Whoever sends more than announced or without announcing is stopped while reading.
-        match to_bytes(request.into_body(), BODY_MAX).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) if is_too_large(&error) => Err(Problem::new(&codes::BODY_TOO_LARGE)),
-            Err(_) => Err(Problem::new(&codes::MALFORMED_JSON).detail("the body broke off")),
+        match timeout(BODY_WITHIN, to_bytes(request.into_body(), BODY_MAX)).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Err(_elapsed) => Err(Problem::new(&codes::REQUEST_TIMEOUT)),
+            Ok(Err(error)) if is_too_large(&error) => Err(Problem::new(&codes::BODY_TOO_LARGE)),
+            Ok(Err(_)) => Err(Problem::new(&codes::MALFORMED_JSON).detail("the body broke off")),
         }
     }
 }
@@ -154,6 +164,15 @@ pub(crate) fn parameter<T: FromStr<Err: Display>>(
 ) -> Result<Option<T>, Problem> {
     let parsed = text.map(str::parse).transpose();
     parsed.map_err(|error| Problem::new(&codes::BAD_QUERY).detail(format!("{name}: {error}")))
+}
+
+/// How many rows a page may have.
+pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(&codes::BAD_QUERY).detail(format!("limit: it is 1 to {MAX_PAGE}, not {limit}")))
 }
 
 /// One instant in a query.

@@ -78,7 +78,6 @@ pub(crate) async fn feed(
     let body = Body::from_stream(stream::unfold(client, Client::next_piece));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         // nginx would hold small pieces back.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];

@@ -14,7 +14,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::config::Role;
 use crate::http::app::App;
-use crate::http::edge::no_store;
 use crate::http::extract::{Params, Shared};
 
 /// How long the log is waited for before it counts as away: below the usual 1 s of a prober.
@@ -38,7 +37,7 @@ pub(crate) struct Live {
 pub(crate) async fn live(State(app): State<Shared>) -> Response {
     let live = !app.broken.load(Ordering::Relaxed);
     let status = if live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    no_store((status, axum::Json(Live { live })).into_response())
+    (status, axum::Json(Live { live })).into_response()
 }
 
 /// How much to tell.
@@ -149,7 +148,7 @@ pub(crate) async fn ready(State(app): State<Shared>, Params(query): Params<Ready
         None => None,
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    no_store((status, axum::Json(Ready { ready, missing, checks })).into_response())
+    (status, axum::Json(Ready { ready, missing, checks })).into_response()
 }
 
 async fn look(app: &App, boot_ms: u64) -> Checks {

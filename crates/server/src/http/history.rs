@@ -3,16 +3,14 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::{Permission, Position, StreamName};
-use projection::MAX_PAGE;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Operator;
 use crate::http::codes;
-use crate::http::extract::{OfKey, Params, Shared};
+use crate::http::extract::{OfKey, Params, Shared, page_limit};
 use crate::http::problem::Problem;
-use crate::http::tenants::PAGE;
 
 /// Which part of a history.
 #[derive(Deserialize, IntoParams)]
@@ -56,7 +54,7 @@ pub(crate) async fn history(
     app.reach_view(app.history.status(), query.min_position).await?;
     let stream = StreamName::Key(tenant, key_id);
     let after = Position::new(query.after.unwrap_or(0));
-    let page = app.history.events(&stream, after, query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE)).await?;
+    let page = app.history.events(&stream, after, page_limit(query.limit)?).await?;
     if page.events.is_empty() && after == Position::NONE {
         return Err(Problem::new(&codes::NOT_FOUND));
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     Environment, Issuer, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId,
 };
-use projection::{KeyIssue, KeyQuery, KeyRow, MAX_PAGE};
+use projection::{KeyIssue, KeyQuery, KeyRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{format_rfc3339, parse_rfc3339};
@@ -18,10 +18,9 @@ use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::command::{Meta, at_position, outcome};
-use crate::http::edge::no_store;
-use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, parameter};
+use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, page_limit, parameter};
 use crate::http::problem::Problem;
-use crate::http::tenants::{PAGE, PersonalJson};
+use crate::http::tenants::PersonalJson;
 
 /// A key to issue.
 #[derive(Deserialize, ToSchema)]
@@ -188,8 +187,7 @@ pub(crate) async fn issue(
         shown: show_issued(&app, &asked, &issued),
     };
     let status = if issued.changed.repeated { StatusCode::OK } else { StatusCode::CREATED };
-    let response = no_store((status, axum::Json(answer)).into_response());
-    Ok(at_position(response, issued.changed.position))
+    Ok(at_position((status, axum::Json(answer)).into_response(), issued.changed.position))
 }
 
 /// The key as it was asked for, which is how it stands: a repeat is of the same request. Only what may have happened to it
@@ -290,7 +288,7 @@ pub(crate) async fn list(
             scope: parameter("scope", query.scope.as_deref())?,
             expiring_before: instant("expiring_before", query.expiring_before.as_deref())?,
             text: query.q,
-            limit: query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE),
+            limit: page_limit(query.limit)?,
             cursor: parameter("cursor", query.cursor.as_deref())?,
             ..KeyQuery::all(tenant)
         })

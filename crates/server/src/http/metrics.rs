@@ -154,11 +154,10 @@ pub(crate) async fn show(State(app): State<Shared>) -> Response {
     observe(&app).await;
     let text = app.meters.recorder.render();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    let no_store = HeaderValue::from_static("no-store");
     if text.is_empty() {
         return Problem::new(&codes::INTERNAL).into_response();
     }
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], text).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// What is only looked at when somebody asks.

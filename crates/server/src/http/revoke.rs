@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
 
 use crate::http::auth::Operator;
+use crate::http::codes;
 use crate::http::command::{Meta, at_position, outcome};
 use crate::http::extract::{Json, OfKey, Params, Shared, invalid};
 use crate::http::problem::Problem;
@@ -99,7 +100,8 @@ pub(crate) async fn revoke(
     let revoked = app.application.revoke_key(&request, command);
     let changed = outcome(&app, "revoke_key", &request.command_id, None, revoked)
         .await
-        .map_err(|problem| problem.key(key_id))?;
+        // What does not exist is told in the same words everywhere.
+        .map_err(|problem| if *problem.code == codes::NOT_FOUND { problem } else { problem.key(key_id) })?;
     let answer = Revoked {
         position: changed.position.get(),
         key_id: key_id.to_string(),

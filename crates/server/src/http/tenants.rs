@@ -11,11 +11,8 @@ use wire::format_rfc3339;
 
 use crate::http::auth::{Operator, scope_missing};
 use crate::http::command::{Meta, at_position, outcome};
-use crate::http::extract::{Json, Params, Shared, invalid, parameter};
+use crate::http::extract::{Json, Params, Shared, invalid, page_limit, parameter};
 use crate::http::problem::Problem;
-
-/// Rows of a page where the client does not say.
-pub(crate) const PAGE: usize = 50;
 
 /// A tenant to open.
 #[derive(Deserialize, ToSchema)]
@@ -169,7 +166,7 @@ pub(crate) async fn list(
     }
     let after: Option<TenantId> = parameter("cursor", query.cursor.as_deref())?;
     app.reach_view(app.tenants.status(), query.min_position).await?;
-    let page = app.tenants.list(after.as_ref(), query.limit.unwrap_or(PAGE)).await?;
+    let page = app.tenants.list(after.as_ref(), page_limit(query.limit)?).await?;
     // Filtered after paging: a page may be short, and the cursor still leads on.
     let sees = |row: &TenantRow| {
         administers || operator::permits_in(&operator.scopes, Permission::KeysRead, &row.tenant)

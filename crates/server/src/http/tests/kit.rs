@@ -70,8 +70,13 @@ pub(super) struct Ask<'a> {
 
 impl Kit {
     pub(super) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(super) async fn start_with(change: impl FnOnce(&mut ServeConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = ServeConfig::embedded(dir.path().join("data"));
+        change(&mut config);
         config.listen = "127.0.0.1:0".parse().unwrap();
         let node = Node::start(config).await.unwrap();
         let root = std::fs::read_to_string(node.operator_key_path()).unwrap().trim().to_owned();

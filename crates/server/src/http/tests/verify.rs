@@ -1,5 +1,7 @@
 //! Verdicts over HTTP: what each caller learns, and what nobody learns.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::kit::Kit;
@@ -104,5 +106,29 @@ async fn what_is_asked_wrongly_is_named() {
     let late = kit.post("/v1/verify?min_position=99999", &json!({"key": "x"})).answer().await;
     late.is_problem(503, "position_not_reached");
     assert_eq!(late.header("retry-after"), "1");
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_lease_nobody_passes_and_nobody_commands() {
+    let mut kit = Kit::start_with(|config| config.max_staleness = Duration::from_secs(2)).await;
+    let issued = kit.issue(json!({})).await;
+    let (key, key_id) = (issued["key"].clone(), issued["key_id"].as_str().unwrap().to_owned());
+    // The keeper of the lease is gone: the proof runs out by itself.
+    kit.node.workers.abort_all();
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    let stale = async {
+        while !kit.node.app.index.is_stale(kit.node.app.ambient.boot_ms()) {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), stale).await.unwrap();
+    let told = verify(&kit, json!({"key": key})).await;
+    assert_eq!((&told["verdict"], &told["key_id"]), (&json!("stale"), &json!(key_id)));
+    let path = format!("/v1/tenants/default/keys/{key_id}/revoke");
+    let refused = kit.post(&path, &json!({"reason": "leaked"})).answer().await;
+    refused.is_problem(503, "stale");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(kit.get("/readyz").answer().await.is(503)["missing"], json!(["lease"]));
     kit.node.stop().await;
 }
