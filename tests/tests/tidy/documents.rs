@@ -45,6 +45,25 @@ fn every_link_leads_somewhere() {
     hold(pages.iter().flat_map(|page| dead_links(&page.path, &page.text, there)));
 }
 
+#[test]
+fn every_recipe_runs_what_is_there() {
+    hold(absent_targets(&read("justfile"), |path| root().join(path).exists()));
+}
+
+/// Binaries and integration tests of package `tests` that a recipe names and that are no file.
+fn absent_targets(recipes: &str, is_there: impl Fn(&str) -> bool) -> Vec<String> {
+    let words: Vec<&str> = recipes.split_whitespace().collect();
+    let named = words.windows(2).filter_map(|pair| match pair[0] {
+        "--bin" => Some(format!("tests/src/bin/{}.rs", pair[1])),
+        "--test" => Some(format!("tests/tests/{}/main.rs", pair[1])),
+        _ => None,
+    });
+    let absent = named.filter(|path| !is_there(path));
+    absent
+        .map(|path| format!("justfile: a recipe runs {path}, which is not there: remove it or name another"))
+        .collect()
+}
+
 /// Relative links of a page to what is not there. A part of a page is not looked for.
 fn dead_links(page: &str, text: &str, is_there: impl Fn(&str) -> bool) -> Vec<String> {
     let folder = page.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
@@ -126,6 +145,7 @@ fn what_is_planted_is_found() {
     );
     let links = "[a](b.md) [c](d.md#e) [f](#g) [h](https://docs.rs/x)";
     assert_eq!(dead_links("docs/a.md", links, |path| path == "docs/b.md").len(), 1);
+    assert_eq!(absent_targets("run --bin sim -- --seeds 1\ntest --test golden", |_| false).len(), 2);
     assert_eq!(missing(page, |path| path == "crates/wire").len(), 1);
     let table = "# A\n## What a new command touches\n\n| file | what |\n| --- | --- |\n| `crates/a.rs` | it |\n\n| `crates/b.rs` | no |\n";
     assert_eq!(command_table(table), Some(BTreeSet::from(["crates/a.rs"])));

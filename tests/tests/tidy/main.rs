@@ -4,5 +4,6 @@ mod arrows;
 mod documents;
 mod manifests;
 mod places;
+mod readme;
 mod source;
 mod tree;
