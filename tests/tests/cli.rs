@@ -34,7 +34,7 @@ struct Ended {
 }
 
 fn rescind(arguments: &[&str]) -> Run {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the run");
     let mut command = Command::new(binary());
     command.args(arguments).current_dir(folder.path());
     for name in
@@ -78,8 +78,9 @@ impl Run {
             .spawn()
             .expect("the binary is built with the tests");
         // It may end without reading, and then the pipe is closed.
-        let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let _ = child.stdin.take().expect("stdin is a pipe").write_all(self.stdin.as_bytes());
+        let Output { status, stdout, stderr } =
+            child.wait_with_output().expect("our own child can be waited for");
         let text = |bytes| String::from_utf8(bytes).expect("the client prints UTF-8");
         let ended = Ended { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) };
         assert_eq!(ended.code, code, "{ended:?}");
@@ -115,7 +116,10 @@ fn issued(server: &TestServer) -> (String, String) {
         "--json",
     ];
     let body = rescind(&arguments).on(server).ends(0).json();
-    (body["key_id"].as_str().unwrap().to_owned(), body["key"].as_str().unwrap().to_owned())
+    (
+        body["key_id"].as_str().expect("an issue tells the id").to_owned(),
+        body["key"].as_str().expect("an issue shows the key").to_owned(),
+    )
 }
 
 #[test]
@@ -245,14 +249,17 @@ fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
 
 /// Stands before a server: passes the first request on and drops its answer, then passes everything on.
 fn answer_loser(server: &TestServer) -> String {
-    let to = server.url().strip_prefix("http://").unwrap().to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let to = server.url().strip_prefix("http://").expect("plain text on loopback").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     thread::spawn(move || {
         for (n, incoming) in listener.incoming().enumerate() {
             let Ok(client) = incoming else { return };
             let upstream = TcpStream::connect(&to).expect("the server is there");
-            let (from, into) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+            let (from, into) = (
+                client.try_clone().expect("a second handle"),
+                upstream.try_clone().expect("a second handle"),
+            );
             thread::spawn(move || pass(from, into));
             thread::spawn(move || if n == 0 { lose(upstream, &client) } else { pass(upstream, client) });
         }
@@ -360,7 +367,7 @@ fn pages_follow_each_other() {
 }
 
 fn serve(arguments: &[&str], data: &Path) -> Run {
-    let mut all = vec!["serve", "--data", data.to_str().unwrap()];
+    let mut all = vec!["serve", "--data", data.to_str().expect("temporary folders have plain names")];
     all.extend(arguments);
     rescind(&all)
 }
