@@ -4,3 +4,4 @@ pub mod nats;
 pub mod server;
 pub mod sim;
 pub mod tools;
+pub mod torture;

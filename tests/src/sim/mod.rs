@@ -26,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use many::{Summary, run_many};
 pub use plants::{Plants, StartProjection, WrapLog};
+pub(crate) use rng::Rng;
 pub use seen::Seen;
 
 use world::World;
