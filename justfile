@@ -45,4 +45,5 @@ sim seeds="100000":
 
 # Measure a server with 1,000,000 keys
 bench:
+    cargo build --release --locked
     cargo run --release --locked -p tests --bin million

@@ -1,10 +1,11 @@
 //! Servers that share one log on JetStream: what one does the other knows, and neither trusts what it can no longer hear.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tests::nats::{NatsCluster, NatsServer};
 use tests::server::{Admin, ServerSetup, TestServer};
+use tokio::time::Instant;
 
 /// Longer than any bound that the tests wait for.
 const LIMIT: Duration = Duration::from_secs(30);

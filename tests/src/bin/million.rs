@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use application::{Ambient, Application, IssueRequest, LeaseState, Request, SystemAmbient};
 use domain::{
@@ -18,6 +18,7 @@ use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog};
 use projection::stores::DiskStores;
 use projection::{Keeps, Projection, ProjectionConfig, Stage};
 use tests::server::{ServerSetup, TestServer};
+use tokio::time::Instant;
 
 const OWNERS: usize = 100_000;
 const SCOPE_SETS: usize = 20;
