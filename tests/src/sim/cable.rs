@@ -1,7 +1,8 @@
-//! One node's line to the log, which can be cut: nothing goes through until it is mended.
+//! One node's line to the log: it can be cut, so that nothing goes through until it is mended, and it can be slow.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{LogId, Position};
@@ -10,6 +11,9 @@ use eventlog::{
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::rng::Rng;
 
 #[derive(Debug)]
 pub(crate) struct Cable {
@@ -18,9 +22,11 @@ pub(crate) struct Cable {
 }
 
 /// Where the line is cut and mended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Line {
     is_cut: Mutex<bool>,
+    /// The most milliseconds that an answer takes, and who decides how many.
+    slow: Mutex<(u64, Rng)>,
     /// Wakes in the order in which they wait, as a watch channel would not: a run must repeat itself.
     changed: Notify,
 }
@@ -29,6 +35,19 @@ impl Line {
     pub(crate) fn cut(&self, cut: bool) {
         *self.is_cut.lock() = cut;
         self.changed.notify_waiters();
+    }
+
+    /// From now on answers take up to so long.
+    pub(crate) fn slow_down(&self, most_ms: u64) {
+        self.slow.lock().0 = most_ms;
+    }
+
+    /// When an answer that leaves now arrives.
+    fn arrival(&self) -> Instant {
+        let mut slow = self.slow.lock();
+        let most = slow.0;
+        let takes = if most == 0 { 0 } else { slow.1.below(most) };
+        Instant::now() + Duration::from_millis(takes)
     }
 
     fn whole(&self) -> Result<(), ReadError> {
@@ -49,8 +68,9 @@ impl Line {
 }
 
 impl Cable {
-    pub(crate) fn lay(log: Arc<dyn EventLog>) -> (Self, Arc<Line>) {
-        let line = Arc::new(Line::default());
+    pub(crate) fn lay(log: Arc<dyn EventLog>, rng: Rng) -> (Self, Arc<Line>) {
+        let line =
+            Arc::new(Line { is_cut: Mutex::new(false), slow: Mutex::new((0, rng)), changed: Notify::new() });
         (Self { log, line: Arc::clone(&line) }, line)
     }
 }
@@ -93,30 +113,45 @@ impl EventLog for Cable {
     async fn follow(&self, after: Position) -> Result<Box<dyn Follower>, ReadError> {
         self.line.whole()?;
         let follower = self.log.follow(after).await?;
-        Ok(Box::new(CableFollower { follower, line: Arc::clone(&self.line) }))
+        Ok(Box::new(CableFollower { follower, line: Arc::clone(&self.line), travelling: None }))
     }
 
     async fn pulse(&self) -> Result<Pulse, ReadError> {
         self.line.whole()?;
-        let pulse = self.log.pulse().await?;
-        // What was cut meanwhile proves nothing.
+        sleep_until(self.line.arrival()).await;
         self.line.whole()?;
-        Ok(pulse)
+        let pulse = self.log.pulse().await;
+        // The answer arrives even if the line is cut meanwhile: it has left.
+        sleep_until(self.line.arrival()).await;
+        pulse
     }
 }
 
 struct CableFollower {
     follower: Box<dyn Follower>,
     line: Arc<Line>,
+    /// Events on their way, and when they arrive. A call that is dropped leaves them here.
+    travelling: Option<(Instant, Vec<Recorded>)>,
 }
 
 #[async_trait]
 impl Follower for CableFollower {
     async fn next(&mut self) -> Result<Vec<Recorded>, ReadError> {
+        let Self { follower, line, travelling } = self;
+        let arrived = async {
+            if travelling.is_none() {
+                let events = follower.next().await?;
+                *travelling = Some((line.arrival(), events));
+            }
+            if let Some((arrival, _)) = travelling {
+                sleep_until(*arrival).await;
+            }
+            Ok(travelling.take().map_or_else(Vec::new, |(_, events)| events))
+        };
         tokio::select! {
             biased;
-            () = self.line.until_cut() => Err(away()),
-            events = self.follower.next() => events,
+            () = line.until_cut() => Err(away()),
+            events = arrived => events,
         }
     }
 }

@@ -22,6 +22,7 @@ impl World {
         self.say("the end: all faults are over, all nodes start");
         for node in 0..self.nodes.len() {
             self.cut(node, false);
+            self.slow_down(node, 0);
             self.peace(node);
             if self.nodes[node].node.running.is_none() {
                 self.start(node).await;

@@ -14,6 +14,8 @@ use super::world::{World, tenant};
 const MAX_KEYS: usize = 30;
 /// The most copies of a command that are sent at once.
 const AT_ONCE: u64 = 4;
+/// The slowest line: an answer that takes longer than this, twice, outlives a lease.
+const SLOW_MAX_MS: u64 = 3_000;
 
 impl World {
     pub(crate) async fn take_step(&mut self) {
@@ -28,8 +30,9 @@ impl World {
             70..73 => self.stop().await,
             73..85 => self.start_one().await,
             85..87 => self.cut_one(),
-            87..91 => self.mend_one(),
-            91..94 => self.trouble_one(),
+            87..89 => self.slow_one(),
+            89..92 => self.mend_one(),
+            92..94 => self.trouble_one(),
             _ => self.calm_one(),
         }
     }
@@ -205,6 +208,12 @@ impl World {
     fn mend_one(&mut self) {
         let node = self.any_node();
         self.cut(node, false);
+        self.slow_down(node, 0);
+    }
+
+    fn slow_one(&mut self) {
+        let (node, most_ms) = (self.any_node(), 1 + self.rng.below(SLOW_MAX_MS));
+        self.slow_down(node, most_ms);
     }
 
     fn trouble_one(&mut self) {

@@ -115,7 +115,7 @@ impl World {
 
     pub(crate) fn member(&self, rng: &mut Rng, disk: Disk) -> Member {
         let faults = FaultyLog::new(self.base.clone(), rng.next(), Rates::NONE);
-        let (cable, line) = Cable::lay(Arc::new(faults.clone()));
+        let (cable, line) = Cable::lay(Arc::new(faults.clone()), rng.fork());
         let log = (self.setup.plants.log)(Arc::new(cable));
         let clock = SimAmbient::draw(rng, self.began);
         let node = Node::new(clock, disk, log, self.seals.clone(), self.setup.plants);
@@ -203,6 +203,13 @@ impl World {
         member.line.cut(cut);
         self.seen.note("line cut or mended");
         self.say(&format!("node {node}: its line is {}", if cut { "cut" } else { "mended" }));
+    }
+
+    /// The answers of a node's log take long from now on, or no time.
+    pub(crate) fn slow_down(&mut self, node: usize, most_ms: u64) {
+        self.nodes[node].line.slow_down(most_ms);
+        self.seen.note("slow line");
+        self.say(&format!("node {node}: answers take up to {most_ms} ms"));
     }
 
     /// Faults of one kind or of all, from now on.

@@ -10,7 +10,7 @@ const SEEDS: u64 = 1_000;
 const SLED_SEEDS: u64 = 20;
 
 /// What must have been met, often, for the promises to have been in danger: answers, verdicts, faults.
-const MET: [&str; 31] = [
+const MET: [&str; 32] = [
     "issued",
     "issued before",
     "done",
@@ -34,6 +34,7 @@ const MET: [&str; 31] = [
     "stop",
     "damaged snapshot",
     "line cut or mended",
+    "slow line",
     "Lost",
     "LostInDoubt",
     "Kept",
