@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{Key, Permission, Position, TenantId, operator};
 use eventlog::{EventLog, SealStore};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use verify::KeyIndex;
 
@@ -23,6 +23,8 @@ pub struct Application {
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) tag_secrets: TagSecrets,
     pub(crate) lease: Arc<LeaseState>,
+    /// Held while an operator is revoked, until the index shows it: two that go at once must not both see the other stay.
+    pub(crate) last_operator: Mutex<()>,
     applied: watch::Receiver<Position>,
 }
 
@@ -37,7 +39,15 @@ impl Application {
         ambient: Arc<dyn Ambient>,
         lease: Arc<LeaseState>,
     ) -> Self {
-        Self { log, index, ambient, tag_secrets: TagSecrets::new(seals), lease, applied }
+        Self {
+            log,
+            index,
+            ambient,
+            tag_secrets: TagSecrets::new(seals),
+            lease,
+            last_operator: Mutex::new(()),
+            applied,
+        }
     }
 
     /// Waits until the index has applied `position`; whether it did within `at_most`.

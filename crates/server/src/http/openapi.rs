@@ -58,8 +58,9 @@ const OPERATOR: &[&Code] = &[
     &codes::OPERATOR_QUARANTINED,
     &codes::NETWORK_DENIED,
     &codes::SCOPE_MISSING,
-    &codes::STALE,
 ];
+/// What an operator meets without a lease; only verifying goes on, with the verdict `stale`.
+const STALE: &[&Code] = &[&codes::STALE];
 /// What a body can be.
 const BODY: &[&Code] = &[
     &codes::MALFORMED_JSON,
@@ -87,10 +88,11 @@ const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO
 /// Every code that an operation can answer.
 fn codes_of(operation: &str) -> Vec<&'static Code> {
     let sets: &[&[&Code]] = match operation {
-        "open_tenant" => &[ALWAYS, OPERATOR, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]],
+        "open_tenant" => &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]],
         "issue_key" => &[
             ALWAYS,
             OPERATOR,
+            STALE,
             BODY,
             COMMAND,
             &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::KEY_ALREADY_ISSUED],
@@ -99,20 +101,22 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
         "revoke_key" => &[
             ALWAYS,
             OPERATOR,
+            STALE,
             BODY,
             COMMAND,
             &[&codes::NOT_FOUND, &codes::BAD_QUERY],
             &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
         ],
-        "list_tenants" => &[ALWAYS, OPERATOR, VIEW],
-        "list_keys" => &[ALWAYS, OPERATOR, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]],
-        "show_key" | "key_history" => &[ALWAYS, OPERATOR, VIEW, &[&codes::NOT_FOUND]],
+        "list_tenants" => &[ALWAYS, OPERATOR, STALE, VIEW],
+        "list_keys" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]],
+        "show_key" | "key_history" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]],
         "verify" | "verify_batch" => {
             &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]]
         }
         "feed" => &[
             ALWAYS,
             OPERATOR,
+            STALE,
             STREAM,
             &[&codes::NOT_FOUND, &codes::BAD_HEADER, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
             &[&codes::SHUTTING_DOWN],
@@ -120,6 +124,7 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
         "events" => &[
             ALWAYS,
             OPERATOR,
+            STALE,
             STREAM,
             &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
         ],

@@ -1,5 +1,7 @@
 //! `/v1/tenants`: open one, list them.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,10 @@ use crate::http::auth::{Operator, scope_missing};
 use crate::http::command::{Meta, at_position, outcome};
 use crate::http::extract::{Json, Params, Shared, invalid, page_limit, parameter};
 use crate::http::problem::Problem;
+
+/// How long an opening waits for this server's own index, which is microseconds behind. If it takes longer, the answer's
+/// position lets the client wait for it.
+const READABLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A tenant to open.
 #[derive(Deserialize, ToSchema)]
@@ -115,6 +121,8 @@ pub(crate) async fn open(
     let (tenant, prefix) = (command.tenant.clone(), command.prefix.clone());
     let opened = app.application.open_tenant(&request, command);
     let changed = outcome(&app, "open_tenant", &request.command_id, None, opened).await?;
+    // So that who lists its keys next finds it.
+    app.application.wait_applied(changed.position, READABLE_WITHIN).await;
     let shown = TenantJson {
         tenant: tenant.to_string(),
         name: name.map(|name| PersonalJson::Plain(name.as_str().to_owned())),

@@ -127,6 +127,79 @@ async fn a_feed_resumes_where_it_was_left() {
     kit.node.stop().await;
 }
 
+/// Hears `count` notices and holds each to the one before it, and each heartbeat to what was heard.
+async fn hear_without_a_gap(feed: &mut Feed, count: usize) {
+    let hello = feed.next().await.unwrap();
+    let (mut last, mut heard_up_to) = (hello.data["last_notice"].as_u64(), hello.data["head"].as_u64());
+    let mut heard_count = 0;
+    while heard_count < count {
+        let heard = feed.next().await.expect("the feed ended");
+        if heard.event == "heartbeat" {
+            assert_eq!(heard.data["last_notice"].as_u64(), last, "a heartbeat tells of what was not sent");
+        } else {
+            assert_eq!(heard.data["data"]["previous"].as_u64(), last, "a notice is missing");
+            assert!(heard.id > heard_up_to, "a heartbeat came too early");
+            last = heard.id;
+            heard_count += 1;
+        }
+        heard_up_to = heard.id.max(heard_up_to);
+    }
+}
+
+async fn issue_many(kit: &Kit, count: u64) {
+    let app = &kit.node.app;
+    let issue = async |n: u64| {
+        let request = application::Request {
+            actor: domain::Actor::System,
+            cause: domain::Cause::Command,
+            command_id: domain::CommandId::from_u128(u128::from(n) << 64 | 77),
+            may_be_repeat: false,
+            trace_context: None,
+        };
+        let asked = application::IssueRequest {
+            tenant: "default".parse().unwrap(),
+            environment: domain::Environment::Live,
+            name: None,
+            owner: domain::PersonalText::name("list-sender").unwrap(),
+            scopes: domain::ScopeSet::default(),
+            labels: domain::Labels::default(),
+            networks: domain::Networks::default(),
+            expires_at: None,
+            issuer: None,
+        };
+        app.application.issue_key(&request, asked).await.unwrap();
+    };
+    futures_util::stream::iter(1..=count).for_each_concurrent(256, issue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_that_begin_under_load_miss_nothing() {
+    let kit = Kit::start().await;
+    let feeds = async {
+        for _ in 0..20 {
+            let mut feed = Feed::open(&kit, "?tenant=default", None).await;
+            hear_without_a_gap(&mut feed, 100).await;
+        }
+    };
+    let load = issue_many(&kit, 1_000_000);
+    tokio::select! {
+        () = feeds => {}
+        () = load => panic!("the load ended before the feeds had heard enough"),
+    }
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_too_slowly_still_hears_everything() {
+    // More than the channel of live notices holds.
+    const MANY: u64 = 17_000;
+    let kit = Kit::start().await;
+    let mut feed = Feed::open(&kit, "?tenant=default", None).await;
+    issue_many(&kit, MANY).await;
+    hear_without_a_gap(&mut feed, usize::try_from(MANY).unwrap()).await;
+    kit.node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_of_another_log_is_reset() {
     let kit = Kit::start().await;

@@ -211,16 +211,14 @@ async fn of_operators_revoked_at_once_one_stays() {
         let path = format!("/v1/tenants/rescind/keys/{id}/revoke");
         kit.post(&path, &json!({"reason": "requested"})).answer().await.status.as_u16()
     };
-    let (a, b, c, d) = tokio::join!(
+    let answers = tokio::join!(
         revoke(&operators[0]),
         revoke(&operators[1]),
         revoke(&operators[2]),
         revoke(&operators[3])
     );
-    let mut statuses = [a, b, c, d];
-    statuses.sort_unstable();
-    // The asking operator may be among the first to go; then the later ones are not heard any more.
-    assert_eq!(statuses[0], 200);
-    assert!(statuses[3] == 409 || statuses[3] == 401, "{statuses:?}");
+    let left = kit.node.app.index.keys_of_operators();
+    let left = left.iter().filter(|key| key.standing == domain::Standing::Active).count();
+    assert!(left >= 1, "nobody is left: {answers:?}");
     kit.node.stop().await;
 }
