@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::given::{
     PATIENCE, append, append_at_last, appended, config, connect, eventually, everything, ids, one, several,
-    take,
+    take, written,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

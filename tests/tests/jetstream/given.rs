@@ -12,41 +12,41 @@ use tests::nats::NatsServer;
 use tokio::time::{sleep, timeout};
 
 /// Longer than anything here may take on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn config(url: String, replicas: usize, log_id: u128) -> JetStreamConfig {
+pub(crate) fn config(url: String, replicas: usize, log_id: u128) -> JetStreamConfig {
     let new_log_id = LogId::from_u128(log_id);
     JetStreamConfig { url, creds: None, ca: None, replicas, new_log_id, monitor_url: None }
 }
 
-pub async fn connect(server: &NatsServer) -> JetStream {
+pub(crate) async fn connect(server: &NatsServer) -> JetStream {
     JetStream::connect(config(server.url(), 1, 1)).await.unwrap()
 }
 
-pub fn stream(name: &str) -> StreamId {
+pub(crate) fn stream(name: &str) -> StreamId {
     name.parse().unwrap()
 }
 
-pub fn event(id: u128) -> NewEvent {
+pub(crate) fn event(id: u128) -> NewEvent {
     NewEvent { id: EventId::from_u128(id), payload: Bytes::from(format!("event {id}")) }
 }
 
-pub fn one(name: &str, expected: u64, id: u128) -> Unit {
+pub(crate) fn one(name: &str, expected: u64, id: u128) -> Unit {
     Unit::single(stream(name), Position::new(expected), event(id), Queue::Normal)
 }
 
-pub fn several<const N: usize>(name: &str, expected: u64, ids: [u128; N]) -> Unit {
+pub(crate) fn several<const N: usize>(name: &str, expected: u64, ids: [u128; N]) -> Unit {
     let events = ids.into_iter().map(event).collect();
     let write = StreamWrite { stream: stream(name), expected: Position::new(expected), events };
     Unit { writes: vec![write], queue: Queue::Normal }
 }
 
-pub async fn append(log: &JetStreamLog, unit: Unit) -> Outcome {
+pub(crate) async fn append(log: &JetStreamLog, unit: Unit) -> Outcome {
     timeout(PATIENCE, log.append(unit)).await.expect("an append ends").unwrap()
 }
 
 /// Sends the identical unit until its outcome is known, as whoever is left in doubt must.
-pub async fn append_at_last(log: &JetStreamLog, unit: Unit) -> Outcome {
+pub(crate) async fn append_at_last(log: &JetStreamLog, unit: Unit) -> Outcome {
     let until_known = async {
         loop {
             match log.append(unit.clone()).await {
@@ -60,20 +60,20 @@ pub async fn append_at_last(log: &JetStreamLog, unit: Unit) -> Outcome {
     timeout(PATIENCE, until_known).await.expect("the log comes back")
 }
 
-pub fn appended(positions: &[u64]) -> Outcome {
+pub(crate) fn appended(positions: &[u64]) -> Outcome {
     Outcome::Appended { positions: positions.iter().copied().map(Position::new).collect() }
 }
 
 #[track_caller]
-pub fn written(outcome: Outcome) {
+pub(crate) fn written(outcome: Outcome) {
     assert!(matches!(outcome, Outcome::Appended { .. }), "not written: {outcome:?}");
 }
 
-pub fn conflict(name: &str, actual: u64) -> Outcome {
+pub(crate) fn conflict(name: &str, actual: u64) -> Outcome {
     Outcome::Conflict { stream: stream(name), actual: Position::new(actual) }
 }
 
-pub async fn take(follower: &mut dyn Follower, until: u64) -> Vec<Recorded> {
+pub(crate) async fn take(follower: &mut dyn Follower, until: u64) -> Vec<Recorded> {
     let mut events: Vec<Recorded> = Vec::new();
     while events.last().is_none_or(|event| event.position.get() < until) {
         events.extend(timeout(PATIENCE, follower.next()).await.expect("events come").unwrap());
@@ -82,7 +82,7 @@ pub async fn take(follower: &mut dyn Follower, until: u64) -> Vec<Recorded> {
 }
 
 /// The whole log, checked to be without a hole.
-pub async fn everything(log: &JetStreamLog) -> Vec<Recorded> {
+pub(crate) async fn everything(log: &JetStreamLog) -> Vec<Recorded> {
     let mut head = 0;
     eventually("the log tells its head", async || match log.head().await {
         Ok(found) => {
@@ -102,12 +102,12 @@ pub async fn everything(log: &JetStreamLog) -> Vec<Recorded> {
     events
 }
 
-pub fn ids(events: &[Recorded]) -> Vec<u128> {
+pub(crate) fn ids(events: &[Recorded]) -> Vec<u128> {
     events.iter().map(|event| event.id.to_u128()).collect()
 }
 
 /// Looks again and again until something holds.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !holds().await {
             sleep(Duration::from_millis(10)).await;
@@ -117,14 +117,14 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// A client that is not ours, to look from outside.
-pub async fn outsider(url: &str) -> async_nats::jetstream::Context {
+pub(crate) async fn outsider(url: &str) -> async_nats::jetstream::Context {
     let servers: Vec<&str> = url.split(',').collect();
     let client = async_nats::ConnectOptions::new().connect(&servers[..]).await.unwrap();
     async_nats::jetstream::new(client)
 }
 
 /// How many messages of a stream were written in atomic batches, and in how many.
-pub async fn batched(url: &str, name: &str) -> (usize, usize) {
+pub(crate) async fn batched(url: &str, name: &str) -> (usize, usize) {
     let stream = outsider(url).await.get_stream(name).await.unwrap();
     let last = stream.cached_info().state.last_sequence;
     let (mut messages, mut batches) = (0, std::collections::HashSet::new());

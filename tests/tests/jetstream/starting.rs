@@ -102,7 +102,8 @@ async fn a_log_that_could_lose_events_is_refused() {
     drop(connect(&server).await);
     let js = outsider(&server.url()).await;
     let good = js.get_stream("RESCIND_LOG").await.unwrap().cached_info().config.clone();
-    let bad: [(&str, fn(&mut Config)); 6] = [
+    type Spoil = fn(&mut Config);
+    let bad: [(&str, Spoil); 6] = [
         ("deny_delete", |config| config.deny_delete = false),
         ("age", |config| config.max_age = Duration::from_secs(86_400)),
         ("limit", |config| config.max_messages = 1_000_000),
