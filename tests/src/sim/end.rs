@@ -26,6 +26,8 @@ impl World {
             self.peace(node);
             if self.nodes[node].node.running.is_none() {
                 self.start(node).await;
+            } else {
+                self.bootstrap(node);
             }
         }
         self.settle().await?;
@@ -36,6 +38,7 @@ impl World {
         self.settle().await?;
         self.judge_all(true)?;
         self.model.lock().settled()?;
+        self.one_operator()?;
         self.histories()?;
         self.rebuild().await?;
         self.no_secrets()
@@ -81,6 +84,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn one_operator(&self) -> Result<(), String> {
+        let truth = self.truth.lock();
+        let operators = truth.keys.keys().filter(|(tenant, _)| tenant.is_operators()).count();
+        if operators == 1 { Ok(()) } else { Err(format!("there are {operators} first operators")) }
     }
 
     /// A new node that has only the log must answer and show the same as each of the others.

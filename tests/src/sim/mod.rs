@@ -12,6 +12,7 @@ mod judge;
 mod many;
 mod model;
 mod node;
+mod operators;
 mod plants;
 mod rng;
 mod seen;

@@ -164,7 +164,8 @@ impl World {
             let (tenant, _) = tenant(self.rng.below(3))?;
             return Some((tenant, KeyId::from_u128(u128::from(self.rng.below(3)))));
         }
-        let keys: Vec<_> = self.truth.lock().keys.keys().cloned().collect();
+        let keys: Vec<_> =
+            self.truth.lock().keys.keys().filter(|(tenant, _)| !tenant.is_operators()).cloned().collect();
         self.rng.pick(&keys).cloned()
     }
 

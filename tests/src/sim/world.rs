@@ -16,6 +16,7 @@ use super::disk::Disk;
 use super::judge::{Ask, Judged};
 use super::model::Model;
 use super::node::Node;
+use super::operators::OperatorFile;
 use super::rng::Rng;
 use super::seen::Seen;
 use super::sent::Sent;
@@ -55,6 +56,7 @@ pub(crate) struct Member {
     line: Arc<Line>,
     pub(crate) faults: FaultyLog<WitnessedLog>,
     pub(crate) away_since: Option<Instant>,
+    pub(crate) operator: OperatorFile,
 }
 
 impl World {
@@ -119,7 +121,7 @@ impl World {
         let log = (self.setup.plants.log)(Arc::new(cable));
         let clock = SimAmbient::draw(rng, self.began);
         let node = Node::new(clock, disk, log, self.seals.clone(), self.setup.plants);
-        Member { node, line, faults, away_since: None }
+        Member { node, line, faults, away_since: None, operator: OperatorFile::default() }
     }
 
     async fn go(&mut self) -> Result<(), String> {
@@ -192,6 +194,7 @@ impl World {
     pub(crate) async fn start(&mut self, node: usize) {
         self.say(&format!("node {node} starts"));
         self.nodes[node].node.start().await;
+        self.bootstrap(node);
     }
 
     pub(crate) fn cut(&mut self, node: usize, cut: bool) {

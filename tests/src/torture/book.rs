@@ -166,7 +166,10 @@ impl Book {
 
     /// The log holds each command once where it was acknowledged, and none that was said not to have happened.
     pub(super) fn check_events(&mut self, admin: &Admin) -> Result<(), String> {
-        let text = admin.get("/v1/events").expect(200).text;
+        self.check_log(&admin.get("/v1/events").expect(200).text)
+    }
+
+    fn check_log(&mut self, text: &str) -> Result<(), String> {
         let mut stand: HashMap<(String, String), Vec<u64>> = HashMap::new();
         for (line, expected) in text.lines().zip(1_u64..) {
             let event: Value =
@@ -210,4 +213,43 @@ fn wait_unless(done: bool, deadline: Instant, answer: &Answer) -> Result<(), Str
     }
     std::thread::park_timeout(ASK_AGAIN);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(position: u64, kind: &str, id: &str) -> String {
+        json!({"position": position, "type": kind, "command_id": id}).to_string()
+    }
+
+    fn entry(issue: Fate, revoke: Fate) -> Entry {
+        Entry { issue, revoke, ..Entry::new("issue-spring") }
+    }
+
+    fn check(entry: Entry, lines: &[String]) -> Result<(), String> {
+        Book { entries: vec![entry], tally: Tally::default() }.check_log(&lines.join("\n"))
+    }
+
+    #[test]
+    fn a_log_that_is_not_as_acknowledged_is_seen() {
+        let (issued, revoked) =
+            (line(1, "KeyIssued", "issue-spring"), line(2, "KeyRevoked", "revoke-issue-spring"));
+        let at = |position| Fate::Done { position };
+        let both = [issued.clone(), revoked];
+        assert_eq!(check(entry(at(1), at(2)), &both), Ok(()));
+        assert_eq!(check(entry(at(1), Fate::Denied), &both[..1]), Ok(()));
+        for (wrong, lines) in [
+            (entry(at(1), at(2)), &both[..1]),
+            (entry(at(1), Fate::Denied), &both),
+            (entry(at(1), Fate::None), &both),
+            (entry(at(2), Fate::None), &both[..1]),
+            (entry(Fate::Open, Fate::None), &both[..1]),
+            (entry(at(1), Fate::None), &[issued.clone(), line(2, "KeyIssued", "issue-spring")]),
+            (entry(at(1), Fate::None), &[issued.clone(), line(3, "TenantOpened", "open")]),
+            (entry(at(1), Fate::None), &[issued.clone(), line(2, "KeyIssued", "issue-autumn")]),
+        ] {
+            assert!(check(wrong.clone(), lines).is_err(), "{wrong:?} {lines:?}");
+        }
+    }
 }

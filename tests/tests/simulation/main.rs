@@ -10,8 +10,10 @@ const SEEDS: u64 = 1_000;
 const SLED_SEEDS: u64 = 20;
 
 /// What must have been met, often, for the promises to have been in danger: answers, verdicts, faults.
-const MET: [&str; 32] = [
+const MET: [&str; 34] = [
     "issued",
+    "first operator",
+    "another's operator",
     "issued before",
     "done",
     "done before",

@@ -34,7 +34,7 @@ fn is_caught(plants: Plants, reasons: &[&str]) {
 fn an_acknowledgement_before_the_append_is_caught() {
     let plants =
         Plants { log: |log| Arc::new(Planted::around(log, Bug::AcknowledgesFirst)), ..Plants::default() };
-    is_caught(plants, &["which is not in the log", "where something else stands"]);
+    is_caught(plants, &["which is not in the log", "where something else stands", "with 0 operators"]);
 }
 
 #[test]
