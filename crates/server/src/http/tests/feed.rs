@@ -68,6 +68,11 @@ impl Feed {
         }
     }
 
+    /// The next heartbeat, whatever comes before it.
+    async fn heartbeat_after_notices(&mut self) {
+        while self.next().await.expect("the feed ended").event != "heartbeat" {}
+    }
+
     /// The first heartbeat that reaches a position; what else is heard on the way is not allowed.
     async fn heartbeat_at(&mut self, position: u64) -> Heard {
         loop {
@@ -127,15 +132,16 @@ async fn a_feed_resumes_where_it_was_left() {
     kit.node.stop().await;
 }
 
-/// Hears `count` notices and holds each to the one before it, and each heartbeat to what was heard.
-async fn hear_without_a_gap(feed: &mut Feed, count: usize) {
+/// Hears so many notices and heartbeats and holds each notice to the one before it, and each heartbeat to what was heard.
+async fn hear_without_a_gap(feed: &mut Feed, count: usize, beats: usize) {
     let hello = feed.next().await.unwrap();
     let (mut last, mut heard_up_to) = (hello.data["last_notice"].as_u64(), hello.data["head"].as_u64());
-    let mut heard_count = 0;
-    while heard_count < count {
+    let (mut heard_count, mut heard_beats) = (0, 0);
+    while heard_count < count || heard_beats < beats {
         let heard = feed.next().await.expect("the feed ended");
         if heard.event == "heartbeat" {
             assert_eq!(heard.data["last_notice"].as_u64(), last, "a heartbeat tells of what was not sent");
+            heard_beats += 1;
         } else {
             assert_eq!(heard.data["data"]["previous"].as_u64(), last, "a notice is missing");
             assert!(heard.id > heard_up_to, "a heartbeat came too early");
@@ -152,7 +158,7 @@ async fn issue_many(kit: &Kit, count: u64) {
         let request = application::Request {
             actor: domain::Actor::System,
             cause: domain::Cause::Command,
-            command_id: domain::CommandId::from_u128(u128::from(n) << 64 | 77),
+            command_id: domain::CommandId::from_u128((u128::from(n) << 64) | 77),
             may_be_repeat: false,
             trace_context: None,
         };
@@ -178,8 +184,10 @@ async fn feeds_that_begin_under_load_miss_nothing() {
     let feeds = async {
         for _ in 0..20 {
             let mut feed = Feed::open(&kit, "?tenant=default", None).await;
-            hear_without_a_gap(&mut feed, 100).await;
+            hear_without_a_gap(&mut feed, 100, 0).await;
         }
+        let mut feed = Feed::open(&kit, "?tenant=default", None).await;
+        hear_without_a_gap(&mut feed, 100, 3).await;
     };
     let load = issue_many(&kit, 1_000_000);
     tokio::select! {
@@ -196,7 +204,34 @@ async fn a_client_that_reads_too_slowly_still_hears_everything() {
     let kit = Kit::start().await;
     let mut feed = Feed::open(&kit, "?tenant=default", None).await;
     issue_many(&kit, MANY).await;
-    hear_without_a_gap(&mut feed, usize::try_from(MANY).unwrap()).await;
+    hear_without_a_gap(&mut feed, usize::try_from(MANY).unwrap(), 1).await;
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overdue_heartbeat_waits_for_the_notices_before_it() {
+    let kit = Kit::start().await;
+    let mut feed = Feed::open(&kit, "?tenant=default", None).await;
+    let mut other = Feed::open(&kit, "?tenant=default", None).await;
+    let hello = feed.next().await.unwrap();
+    issue_many(&kit, 1).await;
+    let first = feed.next_notice().await;
+    assert_eq!(first.data["data"]["previous"], hello.data["last_notice"]);
+    // Nobody reads the feed while notices pass and its heartbeat becomes due; the other feed tells when that is.
+    let mut last = first.id;
+    for _ in 0..5 {
+        last = kit.issue(json!({})).await["position"].as_u64();
+    }
+    for _ in 0..2 {
+        other.heartbeat_after_notices().await;
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&last) {
+        let next = feed.next().await.unwrap();
+        assert_ne!(next.event, "heartbeat", "before {heard:?} was followed by {last:?}");
+        heard.push(next.id);
+    }
+    assert_eq!(heard.len(), 5);
     kit.node.stop().await;
 }
 
