@@ -45,5 +45,5 @@ sim seeds="100000":
 
 # Measure a server with 1,000,000 keys
 bench:
-    cargo build --release --locked
+    cargo build --release --locked -p cli
     cargo run --release --locked -p tests --bin million

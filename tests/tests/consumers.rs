@@ -1,5 +1,7 @@
 //! Consumers that nobody here wrote hear what they should: nats-py, `@nats-io/jetstream` and httpx-sse.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

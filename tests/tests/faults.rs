@@ -1,5 +1,7 @@
 //! Bad input and faults, each against the real server: a clear answer that names the thing, nothing lost, no panic.
 
+#![cfg(test)]
+
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,7 @@
 //! Secrets are shown once: every route and failure at TRACE level and a panic, and then a search through all there is.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +56,9 @@ fn exercise(server: &TestServer, admin: &Admin, keys: &[String], key_ids: &[Stri
         note(admin.post("/v1/verify", &json!({"key": key, "scope": "lists:delete", "network": "192.0.2.1"})));
         note(admin.post("/v1/verify", &json!({"key": key, "unknown": 1})));
         note(admin.post("/v1/verify", &json!({"key": [key]})));
-        note(admin.post("/v1/verify/batch", &json!({"requests": [{"key": key}, {"key": format!("{key}x")}]})));
+        note(
+            admin.post("/v1/verify/batch", &json!({"requests": [{"key": key}, {"key": format!("{key}x")}]})),
+        );
         note(admin.post("/v1/tenants/acme/keys", &json!({"owner": 1, "scopes": [key]})));
         note(admin.post("/v1/tenants", &json!({key: "x"})));
         note(admin.get(&format!("/v1/tenants/acme/keys/{key}")));

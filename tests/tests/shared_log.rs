@@ -1,5 +1,7 @@
 //! Servers that share one log on JetStream: what one does the other knows, and neither trusts what it can no longer hear.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
 use serde_json::json;

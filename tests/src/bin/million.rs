@@ -1,6 +1,6 @@
 //! Measures a server with a million keys: issuing them, restarting on them, what the index weighs, listing by owner.
 //!
-//! `cargo build --release && cargo run --release -p tests --bin million [KEYS]`
+//! `cargo build --release -p cli && cargo run --release -p tests --bin million [KEYS]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
