@@ -17,24 +17,33 @@ fn tenant(name: &str) -> TenantId {
     name.parse().unwrap()
 }
 
-/// Notice number n, the same from every writer; every third is of tenant `mailer`.
+/// Notice number n; every third is of tenant `mailer`.
 fn notice(n: u64) -> Notice {
     let tenant = tenant(if n.is_multiple_of(3) { "mailer" } else { "acme" });
     let payload = Bytes::from(format!("{{\"id\":\"{n}\"}}"));
     Notice { tenant, kind: "revoked".into(), key: format!("k{n}"), id: n.to_string(), payload }
 }
 
-/// Does what a notice worker does: reads where the feed ends, and goes on from there in steps of its own size.
-async fn announce_until(feed: NoticeFeed, until: u64, step: u64) -> u64 {
+fn by(writer: usize, n: u64) -> Notice {
+    Notice { id: format!("{n}:{writer}"), ..notice(n) }
+}
+
+fn number(id: &str) -> u64 {
+    id.split(':').next().unwrap().parse().unwrap()
+}
+
+/// Does what a notice worker does: reads where the feed ends, and goes on from there in steps of its own size. Its ids are its
+/// own too, other than a real worker's, so that the server's memory of ids does not help.
+async fn announce_until(feed: NoticeFeed, writer: usize, until: u64, step: u64) -> u64 {
     let mut lost = 0;
     loop {
         let last = feed.last().await.unwrap();
-        let (sequence, done) = last.map_or((0, 0), |last| (last.sequence, last.id.parse().unwrap()));
+        let (sequence, done) = last.map_or((0, 0), |last| (last.sequence, number(&last.id)));
         assert_eq!(sequence, done, "notice {done} stands in the wrong place");
         if done >= until {
             return lost;
         }
-        let next: Vec<Notice> = (done + 1..=until.min(done + step)).map(notice).collect();
+        let next: Vec<Notice> = (done + 1..=until.min(done + step)).map(|n| by(writer, n)).collect();
         match feed.append(sequence, next).await {
             Ok(FeedOutcome::Appended { last }) => assert!(last > sequence),
             Ok(FeedOutcome::LostRace) => lost += 1,
@@ -48,12 +57,13 @@ async fn racing_writers_leave_every_notice_once(first: &JetStream, second: &JetS
     let mut live = js.client().subscribe("rescind.live.>").await.unwrap();
     js.client().flush().await.unwrap();
     // A batch takes longer than a publish and loses against it, so the long steps race among themselves first.
-    let mut lost = 0;
+    let (mut lost, mut running) = (0, Vec::new());
     for (until, steps) in [(NOTICES / 2, [20, 30, 90]), (NOTICES, [1, 1, 7])] {
         let writers = [(first, steps[0]), (second, steps[1]), (first, steps[2])];
-        let writers =
-            writers.map(|(nats, step)| tokio::spawn(announce_until(nats.feed.clone(), until, step)));
-        for writer in writers {
+        for (writer, (nats, step)) in writers.into_iter().enumerate() {
+            running.push(tokio::spawn(announce_until(nats.feed.clone(), writer, until, step)));
+        }
+        for writer in running.drain(..) {
             lost += timeout(PATIENCE, writer).await.expect("a writer ends").unwrap();
         }
     }
