@@ -1,6 +1,7 @@
 //! The book: every command that was sent, with what was answered, held against the server after each kill.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ impl Fate {
 }
 
 /// A key's life as its client sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) issue_id: String,
     pub(super) issue: Fate,
@@ -43,6 +44,14 @@ pub(super) struct Entry {
     /// The whole key; none when the answer that showed it was lost.
     pub(super) key: Option<String>,
     pub(super) revoke: Fate,
+}
+
+impl fmt::Debug for Entry {
+    /// Without the key, as everywhere.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { issue_id, issue, key_id, revoke, .. } = self;
+        write!(f, "{issue_id} of key {key_id:?}: issue {issue:?}, revoke {revoke:?}")
+    }
 }
 
 impl Entry {
