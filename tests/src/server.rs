@@ -109,7 +109,7 @@ impl ServerSetup {
         command
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts it and waits until it is ready, lists too.
     ///
     /// # Panics
     /// When it ends or does not become ready in time; the text has its last words.
@@ -117,6 +117,7 @@ impl ServerSetup {
     pub fn start(&self) -> TestServer {
         let server = self.spawn();
         server.wait_ready();
+        server.wait_views();
         server
     }
 
@@ -230,6 +231,24 @@ impl TestServer {
         let deadline = Instant::now() + START_LIMIT;
         while self.client.send("GET", &url, &[], None).status != 200 {
             assert!(Instant::now() < deadline, "not ready in time; stderr:\n{}", self.stderr());
+            pause();
+        }
+    }
+
+    /// Waits until every view has caught up: they open behind a server that is ready.
+    ///
+    /// # Panics
+    /// When that takes longer than a start may.
+    pub fn wait_views(&self) {
+        let url = format!("{}/readyz?verbose", self.url);
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let told = self.client.send("GET", &url, &[], None).json();
+            let views = told["checks"]["progress"].as_array();
+            if views.is_some_and(|views| views.iter().all(|view| view["stage"] == "ready")) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "views not ready in time: {told}; stderr:\n{}", self.stderr());
             pause();
         }
     }

@@ -41,7 +41,8 @@ fn main() -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(issue(dir.path(), keys))?;
     for (what, restart) in [("restart", false), ("restart after kill -9", true)] {
         let begun = Instant::now();
-        let server = setup.start();
+        let server = setup.spawn();
+        server.wait_ready();
         println!("{what}: ready after {:.2} s with {keys} keys", begun.elapsed().as_secs_f64());
         measure(&server);
         if restart { drop(server.stop()) } else { drop(server.kill9()) }

@@ -1,13 +1,17 @@
 //! A node in a temporary folder, and requests to its router.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use projection::Stage;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::config::ServeConfig;
@@ -16,6 +20,9 @@ use crate::node::Node;
 
 /// More than any answer of these tests.
 const ANSWER_MAX: usize = 4 << 20;
+
+/// The views open behind a node that is ready; on a busy machine, seconds behind.
+const VIEWS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Kit {
     pub(super) node: Node,
@@ -62,6 +69,17 @@ impl Answer {
     }
 }
 
+async fn views_ready(node: &Node) {
+    let projection = node.app.projection.clone();
+    let ready = || {
+        let progress = projection.upgrade().map(|projection| projection.progress()).unwrap_or_default();
+        progress.iter().all(|view| view.status.stage == Stage::Ready)
+    };
+    while !ready() {
+        yield_now().await;
+    }
+}
+
 /// A request in the making.
 pub(super) struct Ask<'a> {
     kit: &'a Kit,
@@ -80,6 +98,7 @@ impl Kit {
         config.listen = "127.0.0.1:0".parse().unwrap();
         let node = Node::start(config).await.unwrap();
         let root = std::fs::read_to_string(node.operator_key_path()).unwrap().trim().to_owned();
+        timeout(VIEWS_WITHIN, views_ready(&node)).await.expect("the views of an empty log are soon there");
         Self { router: router(node.app.clone()), node, root, _dir: dir }
     }
 
