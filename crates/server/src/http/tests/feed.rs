@@ -94,6 +94,7 @@ async fn a_feed_says_hello_then_what_happens_then_that_all_is_well() {
     assert_eq!((hello.event.as_str(), hello.id), ("hello", None));
     assert_eq!(hello.data["log_id"], kit.node.log_id().to_string());
     assert_eq!((&hello.data["head"], &hello.data["last_notice"]), (&before["position"], &before["position"]));
+    let mut head = 0;
     for _ in 0..3 {
         let key = kit.issue(json!({})).await;
         let heard = feed.next_notice().await;
@@ -104,8 +105,8 @@ async fn a_feed_says_hello_then_what_happens_then_that_all_is_well() {
         assert_eq!(heard.data["type"], "rescind.key.revoked.v1");
         assert_eq!(heard.data["data"]["previous"], key["position"]);
         assert_eq!(heard.data["data"]["reason"], "compromised");
+        head = revoked["position"].as_u64().unwrap();
     }
-    let head = kit.node.app.index.applied().get();
     let beat = feed.heartbeat_at(head).await;
     assert_eq!(beat.data, json!({"head": head, "last_notice": head}));
     kit.node.stop().await;
