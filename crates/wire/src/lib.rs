@@ -8,6 +8,7 @@ mod notice;
 mod proto;
 mod tags;
 mod time;
+mod usage;
 
 pub use canonical::{Canonical, Parts};
 pub use decode::{Unreadable, decode};
@@ -16,3 +17,4 @@ pub use export::export;
 pub use notice::{Notice, NoticeData, NoticeKind, notice_of};
 pub use tags::TagSecret;
 pub use time::{TimeError, format_rfc3339, parse_rfc3339};
+pub use usage::{RunId, SERVICE_MAX, UsageEntry, UsageOrigin, UsageReport, UsageUnreadable};

@@ -1,4 +1,4 @@
-//! The generated messages of `proto/rescind/v1/event.proto`. They never leave this crate.
+//! The generated messages of `proto/rescind/v1`. They never leave this crate.
 
 #![expect(unreachable_pub, reason = "generated; the comments stand in the .proto file")]
 
