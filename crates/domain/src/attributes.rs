@@ -241,6 +241,13 @@ impl Networks {
         self.0.is_empty()
     }
 
+    /// Whether every place of `inner` lies within these. No networks at all means anywhere.
+    #[must_use]
+    pub fn contain(&self, inner: &Self) -> bool {
+        self.is_empty()
+            || (!inner.is_empty() && inner.iter().all(|block| self.iter().any(|outer| outer.contains(block))))
+    }
+
     /// Whether a key with these networks may be used from `address`. An IPv4 address written as IPv6 is the same address;
     /// with networks set, an unknown address is outside.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use crate::event::KeyExpired;
 use crate::ids::{KeyId, TenantId, Timestamp};
-use crate::key::{Key, Standing};
+use crate::key::Key;
 use crate::refusal::Refusal;
 
 /// Records an expiry. Verifiers judge a key's time by themselves; this makes it part of history.
@@ -21,15 +21,10 @@ impl ExpireKey {
     /// [`Refusal::NotYetExpired`] while its time is not up or when it has none; [`Refusal::AlreadyExpired`],
     /// [`Refusal::AlreadyRevoked`], [`Refusal::AlreadyRecalled`], [`Refusal::KeyQuarantined`].
     pub fn decide(&self, key: &Key, now: Timestamp) -> Result<KeyExpired, Refusal> {
-        match key.standing {
-            Standing::Revoked => Err(Refusal::AlreadyRevoked),
-            Standing::Recalled => Err(Refusal::AlreadyRecalled),
-            Standing::Expired => Err(Refusal::AlreadyExpired),
-            Standing::Quarantined => Err(Refusal::KeyQuarantined),
-            Standing::Active | Standing::Suspended => match key.expires_at {
-                Some(expires_at) if expires_at <= now => Ok(KeyExpired { expires_at }),
-                _ => Err(Refusal::NotYetExpired),
-            },
+        key.changeable()?;
+        match key.expires_at {
+            Some(expires_at) if expires_at <= now => Ok(KeyExpired { expires_at }),
+            _ => Err(Refusal::NotYetExpired),
         }
     }
 }

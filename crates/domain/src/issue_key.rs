@@ -3,12 +3,12 @@
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use crate::attributes::{Labels, Networks, Owner, Personal};
 use crate::event::KeyIssued;
+use crate::grant::Grant;
 use crate::ids::{CommandId, KeyId, TenantId, Timestamp};
 use crate::key::Key;
-use crate::key_format::Environment;
 use crate::operator;
+use crate::policy;
 use crate::refusal::Refusal;
 use crate::scope::ScopeSet;
 use crate::secret::SecretDigest;
@@ -19,20 +19,8 @@ use crate::tenant::Tenant;
 pub struct IssueKey {
     /// Where it will belong.
     pub tenant: TenantId,
-    /// Live or test.
-    pub environment: Environment,
-    /// What people call it.
-    pub name: Option<Personal>,
-    /// Whom it belongs to.
-    pub owner: Owner,
-    /// What it may do.
-    pub scopes: ScopeSet,
-    /// Its labels.
-    pub labels: Labels,
-    /// Where it may be used from.
-    pub networks: Networks,
-    /// When its time is up.
-    pub expires_at: Option<Timestamp>,
+    /// What comes with it.
+    pub grant: Grant,
     /// The key that issues it; none for the first operator.
     pub issuer: Option<Issuer>,
 }
@@ -72,7 +60,7 @@ impl IssueKey {
     /// Decides on the tenant and on the stream that the key's derived id names. `digest` is of the secret just drawn.
     ///
     /// # Errors
-    /// [`Refusal::TenantClosed`], [`Refusal::KeyAlreadyIssued`], [`Refusal::ExpiryInPast`]; in the operators' tenant
+    /// [`Refusal::TenantClosed`], [`Refusal::KeyAlreadyIssued`], [`Refusal::ExpiryInPast`], [`Refusal::PolicyDenies`]; in the operators' tenant
     /// [`Refusal::ScopeNotHeld`].
     pub fn decide(
         &self,
@@ -81,32 +69,37 @@ impl IssueKey {
         digest: SecretDigest,
         now: Timestamp,
     ) -> Result<KeyIssued, Refusal> {
-        if tenant.closed {
-            return Err(Refusal::TenantClosed);
-        }
+        tenant.open()?;
         if key.is_some() {
             return Err(Refusal::KeyAlreadyIssued);
         }
-        if let Some(expires_at) = self.expires_at.filter(|at| *at <= now) {
+        if let Some(expires_at) = self.grant.expires_at.filter(|at| *at <= now) {
             return Err(Refusal::ExpiryInPast { expires_at });
         }
-        if let (true, Some(issuer)) = (self.tenant.is_operators(), &self.issuer)
-            && let Some(scope) = operator::first_not_held(&issuer.scopes, &self.scopes)
-        {
-            return Err(Refusal::ScopeNotHeld { scope: scope.clone() });
+        if let Some(issuer) = &self.issuer {
+            issuer.may_grant(&self.tenant, &self.grant.scopes)?;
         }
+        let issuer = self.issuer.as_ref().map(|issuer| issuer.key_id);
         Ok(KeyIssued {
             prefix: tenant.prefix.clone(),
-            environment: self.environment,
             digest,
-            name: self.name.clone(),
-            owner: self.owner.clone(),
-            scopes: self.scopes.clone(),
-            labels: self.labels.clone(),
-            networks: self.networks.clone(),
-            expires_at: self.expires_at,
-            issuer: self.issuer.as_ref().map(|issuer| issuer.key_id),
+            grant: policy::admit(&tenant.policies, self.grant.clone(), issuer, now)?,
+            issuer,
+            predecessor: None,
         })
+    }
+}
+
+impl Issuer {
+    /// Operators grant other operators only what they hold; what keys of other tenants may do is not theirs to hold.
+    pub(crate) fn may_grant(&self, tenant: &TenantId, scopes: &ScopeSet) -> Result<(), Refusal> {
+        if !tenant.is_operators() {
+            return Ok(());
+        }
+        match operator::first_not_held(&self.scopes, scopes) {
+            Some(scope) => Err(Refusal::ScopeNotHeld { scope: scope.clone() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -143,7 +136,8 @@ mod tests {
         for (expires_at, fine) in
             [(NOW, false), (Timestamp::from_millis(1), false), (NOW.plus_millis(1), true)]
         {
-            let command = IssueKey { expires_at: Some(expires_at), ..issue() };
+            let grant = Grant { expires_at: Some(expires_at), ..issue().grant };
+            let command = IssueKey { grant, ..issue() };
             let outcome = given_key([]).when_issued(&command);
             assert_eq!(outcome.is_event(), fine, "{expires_at}");
         }

@@ -6,9 +6,12 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::attributes::{Labels, Networks, OwnerTag};
-use crate::event::{Envelope, Event, KeyIssued};
+use crate::event::{Envelope, Event};
+use crate::grant::Grant;
 use crate::ids::{KeyId, Revision, StreamName, TenantId, Timestamp};
 use crate::key_format::Environment;
+use crate::leak::LeakResponse;
+use crate::refusal::Refusal;
 use crate::scope::ScopeSet;
 
 /// What a key is now.
@@ -108,25 +111,40 @@ pub struct HistoryError {
 }
 
 impl Key {
-    /// The key that an issue makes.
+    /// The key that an issue or an import makes.
     #[must_use]
-    pub fn issued(tenant: TenantId, key_id: KeyId, issued: &KeyIssued) -> Self {
+    pub fn granted(tenant: TenantId, key_id: KeyId, grant: &Grant, issuer: Option<KeyId>) -> Self {
         Self {
             tenant,
             key_id,
-            environment: issued.environment,
-            owner: issued.owner.tag,
-            scopes: issued.scopes.clone(),
-            labels: issued.labels.clone(),
-            networks: issued.networks.clone(),
-            expires_at: issued.expires_at,
-            issuer: issued.issuer,
+            environment: grant.environment,
+            owner: grant.owner.tag,
+            scopes: grant.scopes.clone(),
+            labels: grant.labels.clone(),
+            networks: grant.networks.clone(),
+            expires_at: grant.expires_at,
+            issuer,
             standing: Standing::Active,
             revision: Revision::new(1),
         }
     }
 
-    /// The key after one more event of its history.
+    /// Whether the key can still be changed: it has not ended, and all of it can be read.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyRevoked`], [`Refusal::AlreadyRecalled`], [`Refusal::AlreadyExpired`], [`Refusal::KeyQuarantined`].
+    pub(crate) const fn changeable(&self) -> Result<(), Refusal> {
+        match self.standing {
+            Standing::Active | Standing::Suspended => Ok(()),
+            Standing::Revoked => Err(Refusal::AlreadyRevoked),
+            Standing::Recalled => Err(Refusal::AlreadyRecalled),
+            Standing::Expired => Err(Refusal::AlreadyExpired),
+            Standing::Quarantined => Err(Refusal::KeyQuarantined),
+        }
+    }
+
+    /// The key after one more event of its history. Recalls stand in the tenant's history: who knows of one sets the
+    /// standing.
     ///
     /// # Errors
     /// [`HistoryError`] when the event is not the one that can come next.
@@ -143,15 +161,63 @@ impl Key {
             return Err(misfit());
         }
         match (key, &envelope.event) {
-            (None, Event::KeyIssued(issued)) => Ok(Self::issued(tenant.clone(), *key_id, issued)),
-            (Some(key), Event::KeyRevoked(_)) => {
-                Ok(Self { standing: Standing::Revoked, revision: envelope.revision, ..key })
+            (None, Event::KeyIssued(issued)) => {
+                Ok(Self::granted(tenant.clone(), *key_id, &issued.grant, issued.issuer))
             }
-            (Some(key), Event::KeyExpired(_)) => {
-                Ok(Self { standing: Standing::Expired, revision: envelope.revision, ..key })
+            (None, Event::KeyImported(imported)) => {
+                Ok(Self::granted(tenant.clone(), *key_id, &imported.grant, imported.issuer))
             }
-            (_, Event::TenantOpened(_) | Event::KeyIssued(_))
-            | (None, Event::KeyRevoked(_) | Event::KeyExpired(_)) => Err(misfit()),
+            (Some(key), event) => {
+                let key = Self { revision: envelope.revision, ..key };
+                key.changed_by(event).ok_or_else(misfit)
+            }
+            (None, _) => Err(misfit()),
         }
+    }
+
+    /// None for an event that does not change a key that exists.
+    fn changed_by(self, event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::KeyRelabelled(relabelled) => Self { labels: relabelled.labels.clone(), ..self },
+            Event::KeyTransferred(transferred) => Self { owner: transferred.owner.tag, ..self },
+            Event::KeyRescoped(rescoped) => Self { scopes: rescoped.scopes.clone(), ..self },
+            Event::KeyRestricted(restricted) => Self { networks: restricted.networks.clone(), ..self },
+            Event::KeyExpiryChanged(changed) => Self { expires_at: changed.expires_at, ..self },
+            Event::KeyRenamed(_)
+            | Event::KeyRotated(_)
+            | Event::KeyFirstUsed(_)
+            | Event::RotationCancelled(_)
+            | Event::ExpiryWarned(_) => self,
+            Event::KeySuspended(_)
+            | Event::KeyReinstated(_)
+            | Event::RotationFinished(_)
+            | Event::KeyLeaked(_)
+            | Event::KeyRevoked(_)
+            | Event::KeyExpired(_) => Self { standing: standing_after(event)?, ..self },
+            Event::TenantOpened(_)
+            | Event::TenantConfigured(_)
+            | Event::TenantClosed(_)
+            | Event::KeysRecalled(_)
+            | Event::PolicySet(_)
+            | Event::PolicyRemoved(_)
+            | Event::KeyIssued(_)
+            | Event::KeyImported(_) => return None,
+        })
+    }
+}
+
+/// What a key is after an event that changes its standing; none for an event that does not.
+#[must_use]
+pub const fn standing_after(event: &Event) -> Option<Standing> {
+    match event {
+        Event::KeyIssued(_) | Event::KeyImported(_) | Event::KeyReinstated(_) => Some(Standing::Active),
+        Event::KeySuspended(_) => Some(Standing::Suspended),
+        Event::RotationFinished(_) | Event::KeyRevoked(_) => Some(Standing::Revoked),
+        Event::KeyLeaked(leaked) => Some(match leaked.response {
+            LeakResponse::Revoke => Standing::Revoked,
+            LeakResponse::Suspend => Standing::Suspended,
+        }),
+        Event::KeyExpired(_) => Some(Standing::Expired),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Why a key is revoked: a closed list, so that reports can count it.
+//! Why a key is revoked or suspended: closed lists, so that reports can count them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -77,5 +77,60 @@ impl FromStr for RevokeReason {
 
     fn from_str(text: &str) -> Result<Self, ReasonError> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(ReasonError)
+    }
+}
+
+/// A text that is no reason to suspend.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a reason to suspend is one of investigating, unused, requested, leaked, policy, other")]
+pub struct SuspendReasonError;
+
+/// Why a key is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SuspendReason {
+    /// Something looks wrong.
+    Investigating,
+    /// Nobody uses it.
+    Unused,
+    /// Its owner asked.
+    Requested,
+    /// It was found where it should not be.
+    Leaked,
+    /// A policy says so.
+    Policy,
+    /// None of these; the note says.
+    Other,
+}
+
+impl SuspendReason {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::Investigating, Self::Unused, Self::Requested, Self::Leaked, Self::Policy, Self::Other];
+
+    /// The word in API, CLI and notices.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Investigating => "investigating",
+            Self::Unused => "unused",
+            Self::Requested => "requested",
+            Self::Leaked => "leaked",
+            Self::Policy => "policy",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for SuspendReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SuspendReason {
+    type Err = SuspendReasonError;
+
+    fn from_str(text: &str) -> Result<Self, SuspendReasonError> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(SuspendReasonError)
     }
 }

@@ -106,6 +106,12 @@ impl SecretDigest {
         Self(Sha256::digest(&input[..end]).into())
     }
 
+    /// SHA-256 of a whole token, as other systems keep it: the digest of an imported key.
+    #[must_use]
+    pub fn of_token(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
     /// All 32 bytes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; Self::LEN] {

@@ -1,0 +1,48 @@
+//! `RecallKeys`: one event that revokes every key that matches at its position, and none issued later.
+
+use crate::attributes::Personal;
+use crate::event::KeysRecalled;
+use crate::ids::TenantId;
+use crate::reason::RevokeReason;
+use crate::refusal::Refusal;
+use crate::selector::Selector;
+use crate::tenant::Tenant;
+
+/// Recalls keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecallKeys {
+    /// Where the keys belong.
+    pub tenant: TenantId,
+    /// Which keys.
+    pub selector: Selector,
+    /// Why.
+    pub reason: RevokeReason,
+    /// In somebody's words.
+    pub note: Option<Personal>,
+}
+
+/// What a recall would do, as the key index counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// How many keys that have not ended match.
+    pub matching: u64,
+    /// Whether an operator with `tenants:admin` that never expires would be left.
+    pub leaves_an_operator: bool,
+}
+
+impl RecallKeys {
+    /// Decides on the tenant as it is and what the selector reaches.
+    ///
+    /// # Errors
+    /// [`Refusal::TenantClosed`], [`Refusal::NothingMatches`], [`Refusal::LastOperator`].
+    pub fn decide(&self, tenant: &Tenant, reach: Reach) -> Result<KeysRecalled, Refusal> {
+        tenant.open()?;
+        if reach.matching == 0 {
+            return Err(Refusal::NothingMatches);
+        }
+        if !reach.leaves_an_operator {
+            return Err(Refusal::LastOperator);
+        }
+        Ok(KeysRecalled { selector: self.selector.clone(), reason: self.reason, note: self.note.clone() })
+    }
+}
