@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
-    Environment, KeyId, KeyIssued, Labels, LogId, Networks, Owner, OwnerTag, ParsedKey, Personal,
+    Environment, Grant, KeyId, KeyIssued, Labels, LogId, Networks, Owner, OwnerTag, ParsedKey, Personal,
     PersonalText, PlainSecret, Position, Prefix, ScopeSet, TenantId, Timestamp, digest_key, format_key,
 };
 use hashbrown::HashTable;
@@ -63,18 +63,21 @@ fn load() -> Load {
         tag[..8].copy_from_slice(&mixed(owner as u64).to_be_bytes());
         KeyIssued {
             prefix: Prefix::default(),
-            environment: Environment::Live,
             digest: digest_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n)),
-            name: None,
-            owner: Owner {
-                tag: OwnerTag::from_bytes(tag),
-                name: Personal::Plain(PersonalText::name(&format!("newsletter-{owner:09}")).unwrap()),
+            grant: Grant {
+                environment: Environment::Live,
+                name: None,
+                owner: Owner {
+                    tag: OwnerTag::from_bytes(tag),
+                    name: Personal::Plain(PersonalText::name(&format!("newsletter-{owner:09}")).unwrap()),
+                },
+                scopes: scopes[n % scopes.len()].clone(),
+                labels: labels[n % labels.len()].clone(),
+                networks: Networks::default(),
+                expires_at: None,
             },
-            scopes: scopes[n % scopes.len()].clone(),
-            labels: labels[n % labels.len()].clone(),
-            networks: Networks::default(),
-            expires_at: None,
             issuer: None,
+            predecessor: None,
         }
     };
     let text = |n: usize| {

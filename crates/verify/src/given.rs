@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Environment, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText, PlainSecret,
-    Position, Prefix, ScopeSet, TenantId, TenantOpened, Timestamp, digest_key, format_key,
+    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
+    PlainSecret, Position, Prefix, ScopeSet, TenantId, Timestamp, digest_key, format_key,
 };
 
 use crate::row::HotRow;
@@ -54,8 +54,17 @@ fn token_with(n: u32, byte: u8) -> String {
 pub(crate) fn issued(n: u32) -> KeyIssued {
     KeyIssued {
         prefix: Prefix::default(),
-        environment: Environment::Live,
         digest: digest_key(&Prefix::default(), Environment::Live, key_id(n), &secret((n % 200) as u8)),
+        grant: granted(),
+        issuer: None,
+        predecessor: None,
+    }
+}
+
+/// What comes with it.
+pub(crate) fn granted() -> Grant {
+    Grant {
+        environment: Environment::Live,
         name: None,
         owner: Owner {
             tag: OwnerTag::from_bytes([5; 16]),
@@ -65,18 +74,13 @@ pub(crate) fn issued(n: u32) -> KeyIssued {
         labels: Labels::new(vec!["service=mailer".parse().unwrap()]).unwrap(),
         networks: Networks::default(),
         expires_at: None,
-        issuer: None,
     }
-}
-
-pub(crate) fn opened() -> TenantOpened {
-    TenantOpened { name: None, prefix: Prefix::default() }
 }
 
 /// A fresh index in which tenant `acme` is open at position 1, and fresh at [`MOMENT`].
 pub(crate) fn given_acme() -> (Arc<KeyIndex>, IndexWriter) {
     let (index, mut writer) = new_index(MAX_STALENESS);
-    assert_eq!(writer.open_tenant(at(1), &acme(), &opened()), Applied::Done);
+    assert_eq!(writer.open_tenant(at(1), &acme()), Applied::Done);
     writer.advance(at(1));
     index.prove_fresh(MOMENT.boot_ms);
     (index, writer)

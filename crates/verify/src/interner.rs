@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::{KeyId, Labels, Networks, Owner, OwnerTag, Personal, ScopeSet};
+use domain::{Grant, KeyId, Labels, Networks, Owner, OwnerTag, Personal, ScopeSet};
 use hashbrown::HashTable;
 
 use crate::row::{MAX_24, Refs};
@@ -121,20 +121,21 @@ impl Directory {
         (directory, values)
     }
 
-    /// The numbers of all that an issued key refers to.
+    /// The numbers of all that a new key refers to.
     pub(crate) fn refs(
         &mut self,
         values: &Values,
         tenant: u32,
-        issued: &domain::KeyIssued,
+        grant: &Grant,
+        issuer: Option<KeyId>,
     ) -> Result<Refs, TooMany> {
         Ok(Refs {
             tenant,
-            owner: self.owner(values, tenant, &issued.owner)?,
-            scopes: self.scopes(values, &issued.scopes)?,
-            labels: self.labels(values, &issued.labels)?,
-            networks: self.networks(values, &issued.networks)?,
-            issuer: match issued.issuer {
+            owner: self.owner(values, tenant, &grant.owner)?,
+            scopes: self.scopes(values, &grant.scopes)?,
+            labels: self.labels(values, &grant.labels)?,
+            networks: self.networks(values, &grant.networks)?,
+            issuer: match issuer {
                 Some(key_id) => self.issuer(values, key_id)?,
                 None => 0,
             },

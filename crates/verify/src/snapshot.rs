@@ -19,7 +19,7 @@ pub(crate) use write::write;
 
 const MAGIC: [u8; 8] = *b"rskindex";
 /// Any change of the bytes is another format; there is no way between two, the log has everything.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Magic, format, reader, log id, position, six counts of four bytes and one of eight.
 const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 6 * 4 + 8;
 /// The longest personal text in bytes: an event larger than a request's 64 KiB does not exist.

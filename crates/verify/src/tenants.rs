@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use domain::{Position, Prefix, Revision, Tenant, TenantId};
+use domain::{Position, Revision, TenantId};
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 
@@ -26,9 +26,8 @@ pub(crate) struct TenantEntry {
 }
 
 /// Where a tenant's own stream stands; revision 0 = nothing heard of it but keys.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct TenantHistory {
-    pub(crate) prefix: Prefix,
     pub(crate) revision: Revision,
     pub(crate) last: Position,
 }
@@ -74,7 +73,7 @@ impl TenantEntry {
     }
 
     pub(crate) fn history(&self) -> TenantHistory {
-        self.history.lock().clone()
+        *self.history.lock()
     }
 
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut TenantHistory) -> R) -> R {
@@ -138,15 +137,11 @@ impl Tenants {
         let entry = self.at(self.find(id)?);
         let history = entry.history();
         (history.revision != Revision::NONE).then(|| TenantState {
-            tenant: Tenant {
-                id: id.clone(),
-                prefix: history.prefix,
-                closed: entry.is_closed(),
-                revision: history.revision,
-            },
+            closed: entry.is_closed(),
+            quarantined: entry.is_quarantined(),
+            revision: history.revision,
             last: history.last,
             last_notice: entry.last_notice(),
-            quarantined: entry.is_quarantined(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use domain::{KeyId, KeyIssued, Position, Revision, Standing, TenantId, TenantOpened, Timestamp};
+use domain::{KeyId, KeyIssued, Position, Revision, Standing, TenantId, Timestamp};
 
 use crate::index::KeyIndex;
 use crate::interner::Directory;
@@ -56,7 +56,7 @@ impl IndexWriter {
     }
 
     /// Applies `TenantOpened`.
-    pub fn open_tenant(&mut self, position: Position, tenant: &TenantId, opened: &TenantOpened) -> Applied {
+    pub fn open_tenant(&mut self, position: Position, tenant: &TenantId) -> Applied {
         let forced = self.forced();
         let Ok(number) = self.index.tenants.intern(tenant) else { return Applied::Misfit };
         self.index.tenants.at(number).change(|history| {
@@ -66,7 +66,6 @@ impl IndexWriter {
             if history.revision != Revision::NONE && position > history.last {
                 return Applied::Misfit;
             }
-            history.prefix = opened.prefix.clone();
             history.revision = Revision::new(1);
             history.last = position;
             Applied::Done
@@ -83,11 +82,11 @@ impl IndexWriter {
     ) -> Applied {
         let forced = self.forced();
         let Ok(number) = self.index.tenants.intern(tenant) else { return Applied::Misfit };
-        let Ok(refs) = self.directory.refs(&self.index.values, number, issued) else {
+        let Ok(refs) = self.directory.refs(&self.index.values, number, &issued.grant, issued.issuer) else {
             return Applied::Misfit;
         };
-        let mut hot = HotRow::issued(key_id, issued.digest, issued.environment, refs, position);
-        hot.set_until(issued.expires_at);
+        let mut hot = HotRow::issued(key_id, issued.digest, issued.grant.environment, refs, position);
+        hot.set_until(issued.grant.expires_at);
         let cold = ColdRow::new(refs, Revision::new(1));
         let hash = self.index.hash.of(key_id);
         {

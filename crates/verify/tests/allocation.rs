@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use domain::{
-    Environment, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText, PlainSecret,
-    Position, Prefix, Revision, Scope, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
+    PlainSecret, Position, Prefix, Revision, Scope, ScopeSet, TenantId, Timestamp, digest_key, format_key,
 };
 use verify::{Applied, Moment, Verdict, VerifyRequest, new_index};
 
@@ -23,18 +23,21 @@ fn secret() -> PlainSecret {
 fn issued(n: u8) -> KeyIssued {
     KeyIssued {
         prefix: Prefix::default(),
-        environment: Environment::Live,
         digest: digest_key(&Prefix::default(), Environment::Live, key_id(n), &secret()),
-        name: None,
-        owner: Owner {
-            tag: OwnerTag::from_bytes([5; 16]),
-            name: Personal::Plain(PersonalText::name("sender-team").unwrap()),
+        grant: Grant {
+            environment: Environment::Live,
+            name: None,
+            owner: Owner {
+                tag: OwnerTag::from_bytes([5; 16]),
+                name: Personal::Plain(PersonalText::name("sender-team").unwrap()),
+            },
+            scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
+            labels: Labels::default(),
+            networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
+            expires_at: None,
         },
-        scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
-        labels: Labels::default(),
-        networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
-        expires_at: None,
         issuer: None,
+        predecessor: None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use domain::{
-    Environment, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText, Position,
-    Prefix, ScopeSet, SecretDigest, TenantId,
+    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
+    Position, Prefix, ScopeSet, SecretDigest, TenantId,
 };
 use verify::{Applied, IndexWriter, new_index};
 
@@ -49,18 +49,21 @@ fn fill(writer: &mut IndexWriter) {
         assert_eq!(name.len(), 20);
         let issued = KeyIssued {
             prefix: Prefix::default(),
-            environment: Environment::Live,
             digest: SecretDigest::from_bytes(digest),
-            name: None,
-            owner: Owner {
-                tag: OwnerTag::from_bytes(tag),
-                name: Personal::Plain(PersonalText::name(&name).unwrap()),
+            grant: Grant {
+                environment: Environment::Live,
+                name: None,
+                owner: Owner {
+                    tag: OwnerTag::from_bytes(tag),
+                    name: Personal::Plain(PersonalText::name(&name).unwrap()),
+                },
+                scopes: scopes[(n % SCOPE_SETS) as usize].clone(),
+                labels: labels[(n % LABEL_SETS) as usize].clone(),
+                networks: Networks::default(),
+                expires_at: None,
             },
-            scopes: scopes[(n % SCOPE_SETS) as usize].clone(),
-            labels: labels[(n % LABEL_SETS) as usize].clone(),
-            networks: Networks::default(),
-            expires_at: None,
             issuer: None,
+            predecessor: None,
         };
         // A ULID: time in front, the rest a hash.
         let key_id = KeyId::from_u128(u128::from(1_790_000_000_000 + n / 10) << 80 | u128::from(mixed(!n)));

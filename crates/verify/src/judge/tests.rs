@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{KeyIssued, Networks, Scope};
+use domain::{Grant, KeyIssued, Networks, Scope};
 
 use super::*;
 use crate::given::*;
@@ -83,11 +83,12 @@ impl Conditions {
 
     fn answer(&self) -> Answer {
         let (index, mut writer) = given_acme();
-        let issued = KeyIssued {
+        let grant = Grant {
             expires_at: Some(if self.time_is_up { NOW } else { LATER }),
             networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
-            ..issued(1)
+            ..granted()
         };
+        let issued = KeyIssued { grant, ..issued(1) };
         assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued), crate::Applied::Done);
         writer.advance(at(2));
         change_row(&index, key_id(1), |row| match self.standing {
@@ -170,14 +171,18 @@ fn a_guess_learns_nothing_whatever_became_of_the_key() {
 #[test]
 fn the_holder_learns_whose_key_it_is_and_nothing_is_copied() {
     let (index, mut writer) = given_acme();
-    let issued = KeyIssued { expires_at: Some(LATER), ..issued(1) };
+    let grant = Grant { expires_at: Some(LATER), ..granted() };
+    let issued = KeyIssued { grant, ..issued(1) };
     let _ = writer.issue(at(2), &acme(), key_id(1), &issued);
     let first = verify(&index, &token(1)).holder.unwrap();
     let second = verify(&index, &token(1)).holder.unwrap();
-    assert_eq!((&*first.tenant, first.key_id, first.environment), (&acme(), key_id(1), issued.environment));
+    assert_eq!(
+        (&*first.tenant, first.key_id, first.environment),
+        (&acme(), key_id(1), issued.grant.environment)
+    );
     assert_eq!(
         (&*first.owner, &*first.scopes, first.expires_at),
-        (&issued.owner, &issued.scopes, Some(LATER))
+        (&issued.grant.owner, &issued.grant.scopes, Some(LATER))
     );
     assert!(Arc::ptr_eq(&first.owner, &second.owner) && Arc::ptr_eq(&first.scopes, &second.scopes));
 }

@@ -85,10 +85,9 @@ fn read_header(source: &mut Source<impl Read>) -> Outcome<(SnapshotHeader, Count
 
 fn read_tenant(source: &mut Source<impl Read>, index: &KeyIndex, number: u32) -> Outcome<()> {
     let id = source.parsed("a tenant's id")?;
-    let prefix = source.parsed("a tenant's prefix")?;
     let [flags] = source.array()?;
     let history =
-        TenantHistory { prefix, revision: Revision::new(source.u32()?), last: Position::new(source.u64()?) };
+        TenantHistory { revision: Revision::new(source.u32()?), last: Position::new(source.u64()?) };
     let last_notice = Position::new(source.u64()?);
     if flags & !FLAGS != 0 || index.tenants.find(&id).is_some() {
         return Err(damaged("a tenant"));

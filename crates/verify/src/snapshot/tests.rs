@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{KeyIssued, Labels, Networks, Revision, ScopeSet, TenantId};
+use domain::{Grant, KeyIssued, Labels, Networks, Revision, ScopeSet, TenantId};
 
 use super::*;
 use crate::given::*;
@@ -17,20 +17,20 @@ const HEADER: SnapshotHeader = SnapshotHeader { log_id: LOG, position: Position:
 fn given_index() -> (Arc<KeyIndex>, IndexWriter) {
     let (index, mut writer) = given_acme();
     let operators = TenantId::operators();
-    let _ = writer.open_tenant(at(2), &operators, &opened());
+    let _ = writer.open_tenant(at(2), &operators);
     let _ = writer.issue(at(3), &operators, key_id(1), &issued(1));
-    let rich = KeyIssued {
+    let grant = Grant {
         expires_at: Some(LATER),
-        issuer: Some(key_id(1)),
         scopes: ScopeSet::parse(["lists:*", "campaigns:send"]).unwrap(),
         labels: Labels::new(vec!["service=mailer".parse().unwrap(), "team=lists".parse().unwrap()]).unwrap(),
         networks: Networks::parse(["192.0.2.0/24", "2001:db8::1"]).unwrap(),
-        ..issued(2)
+        ..granted()
     };
+    let rich = KeyIssued { grant, issuer: Some(key_id(1)), ..issued(2) };
     let _ = writer.issue(at(4), &acme(), key_id(2), &rich);
     let mut sealed = issued(3);
-    sealed.owner.tag = domain::OwnerTag::from_bytes([6; 16]);
-    sealed.owner.name = domain::Personal::Sealed(vec![0, 1, 255]);
+    sealed.grant.owner.tag = domain::OwnerTag::from_bytes([6; 16]);
+    sealed.grant.owner.name = domain::Personal::Sealed(vec![0, 1, 255]);
     let _ = writer.issue(at(5), &acme(), key_id(3), &sealed);
     let _ = writer.issue(at(6), &acme(), key_id(4), &issued(4));
     let _ = writer.revoke(at(7), &acme(), key_id(4), Revision::new(2), NOW);
@@ -160,8 +160,8 @@ fn another_log_a_newer_reader_and_another_format_are_told_apart() {
     assert!(matches!(older, Err(SnapshotError::Reader { found: READER, max: 2 })));
     assert!(read_snapshot(&*bytes, LOG, READER + 1, Duration::ZERO).is_ok());
     let mut format = bytes.clone();
-    format[8] = 2;
-    assert!(matches!(read(&sealed(format)), Err(SnapshotError::Format { found: 2, known: 1 })));
+    format[8] = 1;
+    assert!(matches!(read(&sealed(format)), Err(SnapshotError::Format { found: 1, known: 2 })));
     assert!(matches!(read(b"rescind!"), Err(SnapshotError::NotASnapshot)));
 }
 

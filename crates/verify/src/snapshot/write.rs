@@ -77,7 +77,6 @@ fn write_header(sink: &mut Sink<impl Write>, header: &SnapshotHeader, counts: Co
 fn write_tenant(sink: &mut Sink<impl Write>, entry: &TenantEntry) -> io::Result<()> {
     let history = entry.history();
     sink.text(entry.id.as_str())?;
-    sink.text(history.prefix.as_str())?;
     sink.put(&[entry.flags()])?;
     sink.put(&history.revision.get().to_le_bytes())?;
     sink.put(&history.last.get().to_le_bytes())?;

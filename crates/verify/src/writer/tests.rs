@@ -1,8 +1,8 @@
 //! What events do to rows: in order, never backwards, never across tenants, and never silently nothing.
 
 use domain::{
-    Actor, Cause, CommandId, Envelope, Event, EventId, Key, KeyExpired, KeyRevoked, RequestTag, RevokeReason,
-    Standing, StreamName,
+    Actor, Cause, CommandId, Envelope, Event, EventId, Grant, Key, KeyExpired, KeyRevoked, RequestTag,
+    RevokeReason, Standing, StreamName,
 };
 
 use super::*;
@@ -46,12 +46,9 @@ fn the_rows_say_what_the_domain_says() {
     let revoked = Event::KeyRevoked(KeyRevoked { reason: RevokeReason::Other, note: None });
     for ends in [vec![], vec![expired.clone()], vec![revoked.clone()], vec![expired, revoked]] {
         let (index, mut writer) = given_acme();
-        let issued = KeyIssued {
-            expires_at: Some(LATER),
-            issuer: Some(key_id(9)),
-            networks: domain::Networks::parse(["192.0.2.0/24"]).unwrap(),
-            ..issued(1)
-        };
+        let networks = domain::Networks::parse(["192.0.2.0/24"]).unwrap();
+        let grant = Grant { expires_at: Some(LATER), networks, ..granted() };
+        let issued = KeyIssued { grant, issuer: Some(key_id(9)), ..issued(1) };
         let mut key = Key::evolve(None, &envelope(1, Event::KeyIssued(Box::new(issued.clone())))).unwrap();
         assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued), Applied::Done);
         for (n, event) in (2..).zip(ends) {
@@ -79,7 +76,7 @@ fn an_older_event_never_overwrites_a_newer_one() {
     assert_eq!(writer.expire(at(4), &acme(), key_id(1), revision(2), NOW), Applied::Older);
     assert_eq!(revoke(&mut writer, 5, 2), Applied::Older);
     writer.quarantine_key(at(5), &acme(), key_id(1));
-    assert_eq!(writer.open_tenant(at(1), &acme(), &opened()), Applied::Older);
+    assert_eq!(writer.open_tenant(at(1), &acme()), Applied::Older);
     assert_eq!(state(&index, 1), before);
     assert_eq!(verify(&index, &token(1)).verdict, Verdict::Revoked);
 }
@@ -101,7 +98,7 @@ fn what_does_not_follow_is_a_misfit_and_changes_nothing() {
     assert_eq!(revoke(&mut writer, 3, 3), Applied::Misfit, "a gap");
     assert_eq!(revoke(&mut writer, 3, 1), Applied::Misfit, "a revision again");
     assert_eq!(writer.issue(at(3), &acme(), key_id(1), &issued(1)), Applied::Misfit, "issued again");
-    assert_eq!(writer.open_tenant(at(3), &acme(), &opened()), Applied::Misfit, "opened again");
+    assert_eq!(writer.open_tenant(at(3), &acme()), Applied::Misfit, "opened again");
     let other = tenant("other");
     assert_eq!(writer.revoke(at(3), &other, key_id(1), revision(2), NOW), Applied::Misfit, "across tenants");
     assert_eq!(writer.issue(at(3), &other, key_id(1), &issued(1)), Applied::Misfit, "across tenants");
@@ -149,11 +146,11 @@ fn a_key_whose_issue_cannot_be_read_is_known_by_its_place_alone() {
 fn a_quarantined_tenant_refuses_its_keys_and_no_others() {
     let (index, mut writer) = given_key();
     let other = tenant("other");
-    assert_eq!(writer.open_tenant(at(3), &other, &opened()), Applied::Done);
+    assert_eq!(writer.open_tenant(at(3), &other), Applied::Done);
     assert_eq!(writer.issue(at(4), &other, key_id(2), &issued(2)), Applied::Done);
     writer.quarantine_tenant(at(5), &acme());
     let state = index.tenant(&acme()).unwrap();
-    assert_eq!((state.quarantined, state.last, state.tenant.revision), (true, at(5), revision(2)));
+    assert_eq!((state.quarantined, state.last, state.revision), (true, at(5), revision(2)));
     assert_eq!(verify(&index, &token(1)).verdict, Verdict::Quarantined);
     assert_eq!(verify(&index, &token(2)).verdict, Verdict::Valid);
     assert!(!index.tenant(&other).unwrap().quarantined);
@@ -163,7 +160,7 @@ fn a_quarantined_tenant_refuses_its_keys_and_no_others() {
 fn in_the_operators_tenant_only_a_key_is_quarantined() {
     let (index, mut writer) = given_acme();
     let operators = TenantId::operators();
-    assert_eq!(writer.open_tenant(at(2), &operators, &opened()), Applied::Done);
+    assert_eq!(writer.open_tenant(at(2), &operators), Applied::Done);
     for n in 1..=2 {
         assert_eq!(writer.issue(at(2 + u64::from(n)), &operators, key_id(n), &issued(n)), Applied::Done);
     }
@@ -191,7 +188,7 @@ fn a_tenant_is_known_once_its_own_history_is() {
     writer.note_notice(&acme(), at(7));
     writer.note_notice(&acme(), at(6));
     let state = index.tenant(&acme()).unwrap();
-    assert_eq!((state.last_notice, state.last, state.tenant.closed), (at(7), at(1), false));
+    assert_eq!((state.last_notice, state.last, state.closed), (at(7), at(1), false));
 }
 
 #[test]
@@ -199,18 +196,18 @@ fn one_tag_in_two_tenants_is_two_owners() {
     let (index, mut writer) = given_key();
     let other = tenant("other");
     let mut theirs = issued(2);
-    theirs.owner.name = domain::Personal::Sealed(vec![1, 2, 3]);
+    theirs.grant.owner.name = domain::Personal::Sealed(vec![1, 2, 3]);
     assert_eq!(writer.issue(at(3), &other, key_id(2), &theirs), Applied::Done);
-    assert_eq!(*verify(&index, &token(2)).holder.unwrap().owner, theirs.owner);
-    assert_eq!(*verify(&index, &token(1)).holder.unwrap().owner, issued(1).owner);
+    assert_eq!(*verify(&index, &token(2)).holder.unwrap().owner, theirs.grant.owner);
+    assert_eq!(*verify(&index, &token(1)).holder.unwrap().owner, issued(1).grant.owner);
     assert!(index.key(&acme(), key_id(2)).is_none(), "another tenant's key");
     assert!(index.key(&other, key_id(2)).is_some());
     for n in 10..1_000 {
         let mut theirs = issued(n);
-        theirs.owner.name = domain::Personal::Sealed(n.to_le_bytes().to_vec());
+        theirs.grant.owner.name = domain::Personal::Sealed(n.to_le_bytes().to_vec());
         let its_tenant = tenant(&format!("list-{n}"));
         assert_eq!(writer.issue(at(n.into()), &its_tenant, key_id(n), &theirs), Applied::Done);
-        assert_eq!(*verify(&index, &token(n)).holder.unwrap().owner, theirs.owner);
+        assert_eq!(*verify(&index, &token(n)).holder.unwrap().owner, theirs.grant.owner);
     }
 }
 
