@@ -25,6 +25,13 @@ pub enum AttributeError {
     /// Not an address block.
     #[error("a network is an address or a block such as 192.0.2.0/24 or 2001:db8::/32")]
     Network,
+    /// An address inside a block, where the block itself was asked for: one of the two is a slip.
+    #[error("the network {network} has host bits; the block meant is {}, the address {}/{}",
+        network.trunc(), network.addr(), network.max_prefix_len())]
+    HostBits {
+        /// As it was given.
+        network: IpNet,
+    },
     /// Too many networks.
     #[error("a key has at most 64 networks")]
     Networks,
@@ -211,10 +218,11 @@ impl Networks {
     /// The most blocks of one key: a bound on the work of one verify.
     pub const MAX: usize = 64;
 
-    /// Reads addresses and blocks; host bits are cleared, so that one block has one form.
+    /// Reads addresses and blocks. One block has one form, so what is stored reads back as it was.
     ///
     /// # Errors
-    /// [`AttributeError::Network`] for the first that is neither, [`AttributeError::Networks`] for too many.
+    /// [`AttributeError::Network`] for the first that is neither, [`AttributeError::HostBits`] for one that names an address
+    /// inside the block, [`AttributeError::Networks`] for too many.
     pub fn parse<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, AttributeError> {
         let mut blocks = Vec::new();
         for text in texts {
@@ -223,7 +231,10 @@ impl Networks {
                 .parse::<IpNet>()
                 .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
                 .map_err(|_| AttributeError::Network)?;
-            blocks.push(block.trunc());
+            if block != block.trunc() {
+                return Err(AttributeError::HostBits { network: block });
+            }
+            blocks.push(block);
         }
         blocks.sort();
         blocks.dedup();
@@ -280,11 +291,10 @@ mod tests {
 
     #[test]
     fn networks_admit_what_lies_inside() {
-        let networks = Networks::parse(["192.0.2.77/24", "2001:db8::1"]).unwrap();
-        assert_eq!(
-            networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["192.0.2.0/24", "2001:db8::1/128"]
-        );
+        let networks = Networks::parse(["192.0.2.0/24", "2001:db8::1"]).unwrap();
+        let texts: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["192.0.2.0/24", "2001:db8::1/128"]);
+        assert_eq!(Networks::parse(texts), Ok(networks.clone()), "what is stored reads back");
         let admits = |text: &str| networks.admit(Some(text.parse().unwrap()));
         assert!(admits("192.0.2.1") && admits("2001:db8::1") && admits("::ffff:192.0.2.9"));
         assert!(!admits("192.0.3.1") && !admits("2001:db8::2") && !networks.admit(None));

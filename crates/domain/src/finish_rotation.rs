@@ -50,7 +50,7 @@ impl FinishRotation {
         key.changeable()?;
         let Some(rotation) = &life.rotation else { return Err(Refusal::NotRotating) };
         let heir = rotation.successor;
-        let usable = successor.is_some_and(|(key, _)| key.standing == Standing::Active);
+        let usable = successor.is_some_and(|(key, _)| key.standing == Standing::Active && !key.is_past(now));
         let used = successor.is_some_and(|(_, life)| life.first_used_at.is_some());
         if self.finish != Finish::Forced && !usable {
             return Err(Refusal::SuccessorEnded { successor: heir });

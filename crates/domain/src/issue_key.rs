@@ -10,7 +10,7 @@ use crate::key::Key;
 use crate::operator;
 use crate::policy;
 use crate::refusal::Refusal;
-use crate::scope::ScopeSet;
+use crate::scope::{Scope, ScopeSet};
 use crate::secret::SecretDigest;
 use crate::tenant::Tenant;
 
@@ -77,7 +77,7 @@ impl IssueKey {
             return Err(Refusal::ExpiryInPast { expires_at });
         }
         if let Some(issuer) = &self.issuer {
-            issuer.may_grant(&self.tenant, &self.grant.scopes)?;
+            issuer.may_grant(&self.tenant, self.grant.scopes.iter())?;
         }
         let issuer = self.issuer.as_ref().map(|issuer| issuer.key_id);
         Ok(KeyIssued {
@@ -92,11 +92,15 @@ impl IssueKey {
 
 impl Issuer {
     /// Operators grant other operators only what they hold; what keys of other tenants may do is not theirs to hold.
-    pub(crate) fn may_grant(&self, tenant: &TenantId, scopes: &ScopeSet) -> Result<(), Refusal> {
+    pub(crate) fn may_grant<'a>(
+        &self,
+        tenant: &TenantId,
+        scopes: impl IntoIterator<Item = &'a Scope>,
+    ) -> Result<(), Refusal> {
         if !tenant.is_operators() {
             return Ok(());
         }
-        match operator::first_not_held(&self.scopes, scopes) {
+        match scopes.into_iter().find(|scope| !operator::holds(&self.scopes, scope)) {
             Some(scope) => Err(Refusal::ScopeNotHeld { scope: scope.clone() }),
             None => Ok(()),
         }

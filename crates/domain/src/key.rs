@@ -48,6 +48,16 @@ impl Standing {
             Self::Quarantined => "quarantined",
         }
     }
+
+    /// What a key is that was this and should become `next`. Nothing comes after a recall; and where part of a history cannot
+    /// be read, only its end is certain.
+    const fn after(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Recalled, _) => Self::Recalled,
+            (Self::Quarantined, Self::Active | Self::Suspended | Self::Expired) => Self::Quarantined,
+            _ => next,
+        }
+    }
 }
 
 impl fmt::Display for Standing {
@@ -129,6 +139,12 @@ impl Key {
         }
     }
 
+    /// Whether its time is up, recorded or not.
+    #[must_use]
+    pub fn is_past(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
     /// Whether the key can still be changed: it has not ended, and all of it can be read.
     ///
     /// # Errors
@@ -175,8 +191,25 @@ impl Key {
         }
     }
 
-    /// None for an event that does not change a key that exists.
+    /// The key after a change of its attributes that was just decided; its revision is left alone. Other events change
+    /// nothing.
+    #[must_use]
+    pub fn amended(self, event: &Event) -> Self {
+        let before = self.clone();
+        self.changed_by(event).unwrap_or(before)
+    }
+
+    /// None for an event that does not change a key that exists, or that nobody can have decided on one that has ended.
     fn changed_by(self, event: &Event) -> Option<Self> {
+        let over = match self.standing {
+            Standing::Revoked => true,
+            Standing::Expired => !matches!(event, Event::KeyRevoked(_)),
+            // What was decided before the recall may stand after it in the log.
+            Standing::Active | Standing::Suspended | Standing::Recalled | Standing::Quarantined => false,
+        };
+        if over {
+            return None;
+        }
         Some(match event {
             Event::KeyRelabelled(relabelled) => Self { labels: relabelled.labels.clone(), ..self },
             Event::KeyTransferred(transferred) => Self { owner: transferred.owner.tag, ..self },
@@ -193,7 +226,7 @@ impl Key {
             | Event::RotationFinished(_)
             | Event::KeyLeaked(_)
             | Event::KeyRevoked(_)
-            | Event::KeyExpired(_) => Self { standing: standing_after(event)?, ..self },
+            | Event::KeyExpired(_) => Self { standing: self.standing.after(standing_after(event)?), ..self },
             Event::TenantOpened(_)
             | Event::TenantConfigured(_)
             | Event::TenantClosed(_)

@@ -85,7 +85,7 @@ pub use rescope_key::{RescopeKey, Widening};
 pub use restrict_key::RestrictKey;
 pub use revoke_key::RevokeKey;
 pub use rotate_key::RotateKey;
-pub use rotation::{Rotation, RotationRule};
+pub use rotation::{Rotation, RotationRule, RotationRuleError};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use secret::{PlainKey, PlainSecret, SecretDigest};
 pub use selector::{Selectable, Selector, SelectorError};

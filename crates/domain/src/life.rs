@@ -58,15 +58,21 @@ impl Life {
             Event::KeyExpiryChanged(changed) => life.grant.expires_at = changed.expires_at,
             Event::KeySuspended(suspended) => life.suspended_until = suspended.until,
             Event::KeyReinstated(_) => life.suspended_until = None,
-            Event::KeyLeaked(leaked) if leaked.response == LeakResponse::Suspend => {
+            Event::KeyLeaked(leaked) => {
                 life.suspended_until = None;
+                if leaked.response == LeakResponse::Revoke {
+                    life.rotation = None;
+                }
             }
             Event::KeyRotated(rotated) => {
                 life.rotation =
                     Some(Rotation { successor: rotated.successor, rule: rotated.rule, started_at: at });
             }
             Event::KeyFirstUsed(used) => life.first_used_at = Some(used.first_used_at),
-            Event::RotationFinished(_) | Event::RotationCancelled(_) => life.rotation = None,
+            Event::RotationFinished(_)
+            | Event::RotationCancelled(_)
+            | Event::KeyRevoked(_)
+            | Event::KeyExpired(_) => life.rotation = None,
             _ => {}
         }
         Some(life)

@@ -80,10 +80,13 @@ pub fn permits_in(scopes: &ScopeSet, permission: Permission, tenant: &TenantId) 
 /// The first of `wanted` that `held` does not cover. A scope held without a tenant covers the same scope bound to any.
 #[must_use]
 pub fn first_not_held<'a>(held: &ScopeSet, wanted: &'a ScopeSet) -> Option<&'a Scope> {
-    wanted.iter().find(|wanted| {
-        let free = bound(wanted).map(|(_, rest)| rest);
-        !held.iter().any(|held| held.covers(wanted) || free.is_some_and(|free| held.covers_str(free)))
-    })
+    wanted.iter().find(|wanted| !holds(held, wanted))
+}
+
+/// Whether `held` covers what is wanted, as it stands or free of the tenant that it is bound to.
+pub(crate) fn holds(held: &ScopeSet, wanted: &Scope) -> bool {
+    let free = bound(wanted).map(|(_, rest)| rest);
+    held.iter().any(|held| held.covers(wanted) || free.is_some_and(|free| held.covers_str(free)))
 }
 
 /// Splits `acme/keys:revoke` into tenant and rest.

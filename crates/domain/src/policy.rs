@@ -72,8 +72,9 @@ impl FromStr for PolicyName {
     }
 }
 
-/// Rules for the keys of a tenant that match a selector.
+/// Rules for the keys of a tenant that match a selector; made by [`Policy::new`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// What it is called.
     pub name: PolicyName,
@@ -162,8 +163,8 @@ impl PolicyRules {
         )
     }
 
-    /// The first rule about scopes and networks that is broken.
-    fn broken_by(&self, scopes: &ScopeSet, networks: &Networks) -> Option<&'static str> {
+    /// The first rule about scopes that these break.
+    fn broken_by_scopes(&self, scopes: &ScopeSet) -> Option<&'static str> {
         let allowed = &self.scopes_allowed;
         if !allowed.is_empty() && allowed.first_not_covered(scopes).is_some() {
             return Some("scopes_allowed");
@@ -172,6 +173,11 @@ impl PolicyRules {
         if self.scopes_denied.iter().any(denied) {
             return Some("scopes_denied");
         }
+        None
+    }
+
+    /// The first rule about networks that these break.
+    fn broken_by_networks(&self, networks: &Networks) -> Option<&'static str> {
         if self.networks_required && networks.is_empty() {
             return Some("networks_required");
         }
@@ -219,20 +225,32 @@ pub(crate) fn admit(
         if !policy.rules.lets_expire(grant.expires_at, now) {
             return Err(policy.denies("longest_lifetime"));
         }
-        if let Some(rule) = policy.rules.broken_by(&grant.scopes, &grant.networks) {
+        let rules = &policy.rules;
+        let broken =
+            rules.broken_by_scopes(&grant.scopes).or_else(|| rules.broken_by_networks(&grant.networks));
+        if let Some(rule) = broken {
             return Err(policy.denies(rule));
         }
     }
     Ok(grant)
 }
 
-/// Whether a key may be as it would be after a change of scopes or networks.
+/// Whether a key may become what a change makes of it. A rule that the key breaks already, and that the change does not touch,
+/// is no reason to refuse the change: policies set later are a matter of review.
 ///
 /// # Errors
-/// [`Refusal::PolicyDenies`] with the first rule that it would break.
-pub(crate) fn admit_key(policies: &[Policy], key: &Key) -> Result<(), Refusal> {
-    for policy in policies.iter().filter(|policy| policy.selector.matches(&key.selectable())) {
-        if let Some(rule) = policy.rules.broken_by(&key.scopes, &key.networks) {
+/// [`Refusal::PolicyDenies`] with the first rule that the change breaks.
+pub(crate) fn admit_change(policies: &[Policy], before: &Key, after: &Key) -> Result<(), Refusal> {
+    for policy in policies.iter().filter(|policy| policy.selector.matches(&after.selectable())) {
+        let newly = !policy.selector.matches(&before.selectable());
+        let rescoped = newly || before.scopes != after.scopes;
+        let restricted = newly || before.networks != after.networks;
+        let rules = &policy.rules;
+        let broken = rescoped
+            .then(|| rules.broken_by_scopes(&after.scopes))
+            .flatten()
+            .or_else(|| restricted.then(|| rules.broken_by_networks(&after.networks)).flatten());
+        if let Some(rule) = broken {
             return Err(policy.denies(rule));
         }
     }

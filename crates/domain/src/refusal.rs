@@ -49,7 +49,7 @@ pub enum Refusal {
     #[error("this is the last operator with tenants:admin that never expires; issue another one first")]
     LastOperator,
     /// Nothing would change.
-    #[error("the key is as asked for already")]
+    #[error("all is as asked for already")]
     Unchanged,
     /// More was asked for by who may not issue keys.
     #[error("giving a key more than it has needs keys:issue")]
@@ -131,7 +131,7 @@ pub enum Refusal {
         /// Which.
         policy: PolicyName,
     },
-    /// What would leave the operators' tenant without its own rules.
+    /// The operators' own tenant is never closed, and its keys are always issued here.
     #[error("not in the tenant of operators")]
     NotForOperators,
 }

@@ -5,6 +5,7 @@ use crate::event::KeyReinstated;
 use crate::ids::{KeyId, TenantId};
 use crate::key::{Key, Standing};
 use crate::refusal::Refusal;
+use crate::tenant::Tenant;
 
 /// Reinstates a suspended key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +19,12 @@ pub struct ReinstateKey {
 }
 
 impl ReinstateKey {
-    /// Decides on the key as it is.
+    /// Decides on the key and its tenant as they are.
     ///
     /// # Errors
-    /// [`Refusal::NotSuspended`]; those of a key that has ended or cannot be read.
-    pub fn decide(&self, key: &Key) -> Result<KeyReinstated, Refusal> {
+    /// [`Refusal::TenantClosed`], [`Refusal::NotSuspended`]; those of a key that has ended or cannot be read.
+    pub fn decide(&self, tenant: &Tenant, key: &Key) -> Result<KeyReinstated, Refusal> {
+        tenant.open()?;
         key.changeable()?;
         if key.standing != Standing::Suspended {
             return Err(Refusal::NotSuspended);

@@ -4,7 +4,9 @@ use crate::attributes::Labels;
 use crate::event::KeyRelabelled;
 use crate::ids::{KeyId, TenantId};
 use crate::key::Key;
+use crate::policy;
 use crate::refusal::Refusal;
+use crate::tenant::Tenant;
 
 /// Gives a key other labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +20,19 @@ pub struct RelabelKey {
 }
 
 impl RelabelKey {
-    /// Decides on the key as it is.
+    /// Decides on the key and its tenant as they are.
     ///
     /// # Errors
-    /// [`Refusal::Unchanged`]; those of a key that has ended or cannot be read.
-    pub fn decide(&self, key: &Key) -> Result<KeyRelabelled, Refusal> {
+    /// [`Refusal::TenantClosed`], [`Refusal::Unchanged`], [`Refusal::PolicyDenies`] by a policy that is about the key only
+    /// then; those of a key that has ended or cannot be read.
+    pub fn decide(&self, tenant: &Tenant, key: &Key) -> Result<KeyRelabelled, Refusal> {
+        tenant.open()?;
         key.changeable()?;
         if key.labels == self.labels {
             return Err(Refusal::Unchanged);
         }
+        let changed = Key { labels: self.labels.clone(), ..key.clone() };
+        policy::admit_change(&tenant.policies, key, &changed)?;
         Ok(KeyRelabelled { labels: self.labels.clone() })
     }
 }

@@ -6,6 +6,7 @@ use crate::ids::{KeyId, TenantId};
 use crate::key::Key;
 use crate::life::Life;
 use crate::refusal::Refusal;
+use crate::tenant::Tenant;
 
 /// Renames a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,12 @@ pub struct RenameKey {
 }
 
 impl RenameKey {
-    /// Decides on the key as it is.
+    /// Decides on the key and its tenant as they are.
     ///
     /// # Errors
-    /// [`Refusal::Unchanged`]; those of a key that has ended or cannot be read.
-    pub fn decide(&self, key: &Key, life: &Life) -> Result<KeyRenamed, Refusal> {
+    /// [`Refusal::TenantClosed`], [`Refusal::Unchanged`]; those of a key that has ended or cannot be read.
+    pub fn decide(&self, tenant: &Tenant, key: &Key, life: &Life) -> Result<KeyRenamed, Refusal> {
+        tenant.open()?;
         key.changeable()?;
         if life.grant.name == self.name {
             return Err(Refusal::Unchanged);

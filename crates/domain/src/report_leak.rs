@@ -5,6 +5,7 @@ use crate::event::KeyLeaked;
 use crate::ids::{KeyId, TenantId};
 use crate::key::{Key, Standing};
 use crate::leak::{LeakResponse, LeakSource};
+use crate::life::Life;
 use crate::refusal::Refusal;
 use crate::tenant::Tenant;
 
@@ -23,15 +24,23 @@ pub struct ReportLeak {
 
 impl ReportLeak {
     /// Decides on the key and its tenant as they are. Unlike other commands it works on a quarantined key and in a closed
-    /// tenant: what leaked goes. `last_operator` says that the service would be left without an administrator.
+    /// tenant: what leaked goes. A suspension that would have ended by itself no longer does; `life` is what could be read.
+    /// `last_operator` says that the service would be left without an administrator.
     ///
     /// # Errors
     /// [`Refusal::AlreadyRevoked`], [`Refusal::AlreadyRecalled`], [`Refusal::AlreadyExpired`],
-    /// [`Refusal::AlreadySuspended`] where the response is to suspend, [`Refusal::LastOperator`].
-    pub fn decide(&self, tenant: &Tenant, key: &Key, last_operator: bool) -> Result<KeyLeaked, Refusal> {
+    /// [`Refusal::AlreadySuspended`] where the response is to suspend and that is so for good, [`Refusal::LastOperator`].
+    pub fn decide(
+        &self,
+        tenant: &Tenant,
+        key: &Key,
+        life: Option<&Life>,
+        last_operator: bool,
+    ) -> Result<KeyLeaked, Refusal> {
+        let ends_by_itself = life.is_some_and(|life| life.suspended_until.is_some());
         match key.standing {
             Standing::Active | Standing::Quarantined => {}
-            Standing::Suspended if tenant.leak_response == LeakResponse::Suspend => {
+            Standing::Suspended if tenant.leak_response == LeakResponse::Suspend && !ends_by_itself => {
                 return Err(Refusal::AlreadySuspended);
             }
             Standing::Suspended => {}

@@ -4,9 +4,10 @@ use crate::event::KeyRescoped;
 use crate::ids::{KeyId, TenantId};
 use crate::issue_key::Issuer;
 use crate::key::Key;
+use crate::operator::{self, Permission};
 use crate::policy;
 use crate::refusal::Refusal;
-use crate::scope::ScopeSet;
+use crate::scope::{Scope, ScopeSet};
 use crate::tenant::Tenant;
 
 /// Whether who asks may give a key more than it has, which is a kind of issuing.
@@ -38,26 +39,36 @@ impl RescopeKey {
     /// administrator if the key lost `tenants:admin`.
     ///
     /// # Errors
-    /// [`Refusal::Unchanged`], [`Refusal::WideningNeedsIssue`], [`Refusal::ScopeNotHeld`], [`Refusal::PolicyDenies`],
-    /// [`Refusal::LastOperator`]; those of a key that has ended or cannot be read.
+    /// [`Refusal::TenantClosed`], [`Refusal::Unchanged`], [`Refusal::WideningNeedsIssue`], [`Refusal::PolicyDenies`], in the
+    /// operators' tenant [`Refusal::ScopeNotHeld`], [`Refusal::LastOperator`]; those of a key that has ended or cannot be read.
     pub fn decide(&self, tenant: &Tenant, key: &Key, last_operator: bool) -> Result<KeyRescoped, Refusal> {
         tenant.open()?;
         key.changeable()?;
         if key.scopes == self.scopes {
             return Err(Refusal::Unchanged);
         }
-        if key.scopes.first_not_covered(&self.scopes).is_some() {
-            if self.widening == Widening::Refused {
-                return Err(Refusal::WideningNeedsIssue);
-            }
-            self.by.may_grant(&self.tenant, &self.scopes)?;
+        let gained = self.gained(&key.scopes);
+        if !gained.is_empty() && self.widening == Widening::Refused {
+            return Err(Refusal::WideningNeedsIssue);
         }
-        let administers = crate::operator::permits_everywhere(&self.scopes, crate::Permission::TenantsAdmin);
-        if last_operator && !administers {
+        self.by.may_grant(&self.tenant, gained.iter().copied())?;
+        if last_operator && !operator::permits_everywhere(&self.scopes, Permission::TenantsAdmin) {
             return Err(Refusal::LastOperator);
         }
-        let changed = Key { scopes: self.scopes.clone(), ..key.clone() };
-        policy::admit_key(&tenant.policies, &changed)?;
+        // Taking away is always possible, even where a policy that came later wants still less.
+        if !gained.is_empty() {
+            let changed = Key { scopes: self.scopes.clone(), ..key.clone() };
+            policy::admit_change(&tenant.policies, key, &changed)?;
+        }
         Ok(KeyRescoped { scopes: self.scopes.clone() })
+    }
+
+    /// The scopes that go beyond what the key holds. Among operators a scope bound to a tenant is less than the same one free.
+    fn gained(&self, held: &ScopeSet) -> Vec<&Scope> {
+        let goes_beyond = |scope: &&Scope| match self.tenant.is_operators() {
+            true => !operator::holds(held, scope),
+            false => !held.covers(scope),
+        };
+        self.scopes.iter().filter(goes_beyond).collect()
     }
 }

@@ -26,8 +26,8 @@ impl RestrictKey {
     /// Decides on the key and its tenant as they are.
     ///
     /// # Errors
-    /// [`Refusal::Unchanged`], [`Refusal::WideningNeedsIssue`], [`Refusal::PolicyDenies`]; those of a key that has ended or
-    /// cannot be read.
+    /// [`Refusal::TenantClosed`], [`Refusal::Unchanged`], [`Refusal::WideningNeedsIssue`], [`Refusal::PolicyDenies`]; those of
+    /// a key that has ended or cannot be read.
     pub fn decide(&self, tenant: &Tenant, key: &Key) -> Result<KeyRestricted, Refusal> {
         tenant.open()?;
         key.changeable()?;
@@ -38,7 +38,7 @@ impl RestrictKey {
             return Err(Refusal::WideningNeedsIssue);
         }
         let changed = Key { networks: self.networks.clone(), ..key.clone() };
-        policy::admit_key(&tenant.policies, &changed)?;
+        policy::admit_change(&tenant.policies, key, &changed)?;
         Ok(KeyRestricted { networks: self.networks.clone() })
     }
 }

@@ -32,9 +32,9 @@ impl RotateKey {
     /// `digest` that of the secret just drawn.
     ///
     /// # Errors
-    /// [`Refusal::AlreadyRotating`], [`Refusal::KeySuspended`], [`Refusal::ExpiryInPast`], [`Refusal::RotationInPast`],
+    /// [`Refusal::TenantClosed`], [`Refusal::AlreadyRotating`], [`Refusal::KeySuspended`], [`Refusal::ExpiryInPast`], [`Refusal::RotationInPast`],
     /// [`Refusal::PolicyDenies`], in the operators' tenant [`Refusal::ScopeNotHeld`]; those of a key that has ended or
-    /// cannot be read.
+    /// cannot be read, and [`Refusal::AlreadyExpired`] as soon as its time is up.
     pub fn decide(
         &self,
         tenant: &Tenant,
@@ -45,6 +45,10 @@ impl RotateKey {
     ) -> Result<(KeyRotated, KeyIssued), Refusal> {
         tenant.open()?;
         key.changeable()?;
+        // Nobody could go over to a successor while this key is refused.
+        if key.is_past(now) {
+            return Err(Refusal::AlreadyExpired);
+        }
         if key.standing == Standing::Suspended {
             return Err(Refusal::KeySuspended);
         }
@@ -60,7 +64,7 @@ impl RotateKey {
             return Err(Refusal::ExpiryInPast { expires_at });
         }
         if let Some(issuer) = &self.issuer {
-            issuer.may_grant(&self.tenant, &life.grant.scopes)?;
+            issuer.may_grant(&self.tenant, life.grant.scopes.iter())?;
         }
         let expires_at = self.expires_at.or_else(|| same_lifetime(life, now));
         let issuer = self.issuer.as_ref().map(|issuer| issuer.key_id);
@@ -78,5 +82,6 @@ impl RotateKey {
 
 fn same_lifetime(life: &Life, now: Timestamp) -> Option<Timestamp> {
     let expires_at = life.grant.expires_at?;
-    Some(now.plus_millis(expires_at.as_millis().saturating_sub(life.issued_at.as_millis())))
+    let lifetime_ms = expires_at.as_millis().saturating_sub(life.issued_at.as_millis());
+    Some(now.plus_millis(lifetime_ms).min(Timestamp::MAX))
 }

@@ -1,6 +1,15 @@
 //! Rotation: by which rule a key gives way to its successor.
 
+use thiserror::Error;
+
 use crate::ids::{KeyId, Timestamp};
+
+/// Spans from which no evidence can come.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "quiet is at least a second, and the look back at least as long and at most 90 days, as far as usage is kept"
+)]
+pub struct RotationRuleError;
 
 /// When the predecessor of a rotation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +32,21 @@ impl RotationRule {
 
     /// What holds when nothing was asked for: quiet for a day, of the services seen in the last 30 days.
     pub const DEFAULT: Self = Self::OnEvidence { quiet_ms: Self::DAY_MS, look_back_ms: 30 * Self::DAY_MS };
+
+    const SHORTEST_QUIET_MS: u64 = 1_000;
+    /// Usage is kept by day for so long; beyond, who used the key before is not known.
+    const LONGEST_LOOK_BACK_MS: u64 = 90 * Self::DAY_MS;
+
+    /// On evidence, with these spans.
+    ///
+    /// # Errors
+    /// [`RotationRuleError`] for spans that usage can say nothing about.
+    pub const fn on_evidence(quiet_ms: u64, look_back_ms: u64) -> Result<Self, RotationRuleError> {
+        let fits = quiet_ms >= Self::SHORTEST_QUIET_MS
+            && quiet_ms <= look_back_ms
+            && look_back_ms <= Self::LONGEST_LOOK_BACK_MS;
+        if fits { Ok(Self::OnEvidence { quiet_ms, look_back_ms }) } else { Err(RotationRuleError) }
+    }
 }
 
 /// A rotation that is under way, as the predecessor knows it.

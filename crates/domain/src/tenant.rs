@@ -71,11 +71,12 @@ impl Tenant {
             (None, Event::TenantOpened(opened)) => {
                 Ok(Self::opened(id.clone(), opened.name.clone(), opened.prefix.clone()))
             }
-            (Some(tenant), event) => {
+            // A closed tenant takes no command, so nothing can come after.
+            (Some(tenant), event) if !tenant.closed => {
                 let tenant = Self { revision: envelope.revision, ..tenant };
                 tenant.changed_by(event).ok_or_else(misfit)
             }
-            (None, _) => Err(misfit()),
+            _ => Err(misfit()),
         }
     }
 
