@@ -4,12 +4,14 @@ use std::error::Error;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Cargo runs this in the crate's folder. A path that was fixed when this was compiled would be another checkout's
+    // where two share a target folder.
+    let root = Path::new("../../proto");
     let files = ["rescind/v1/event.proto", "rescind/v1/usage.proto"].map(|file| root.join(file));
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
     }
-    let descriptors = protox::compile(&files, [&root])?;
+    let descriptors = protox::compile(&files, [root])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

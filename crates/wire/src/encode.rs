@@ -1,114 +1,99 @@
 //! From a domain event to its stored bytes.
 
-use domain::{Actor, Cause, Envelope, Environment, Event, KeyIssued, Personal, RevokeReason};
+mod key;
+mod parts;
+mod tenant;
+
+use domain::{Actor, Cause, Envelope, Event};
 use prost::Message;
 
 use crate::proto;
 
 /// What this build understands. An event that asks for more is unreadable here.
-pub const READER_LEVEL: u32 = 1;
+pub const READER_LEVEL: u32 = 2;
 
 /// The stored bytes of an event. The same envelope always gives the same bytes.
 #[must_use]
 pub fn encode(envelope: &Envelope) -> Vec<u8> {
     proto::Envelope {
-        min_reader: READER_LEVEL,
+        min_reader: min_reader(envelope),
         event_id: envelope.event_id.to_bytes().to_vec(),
         tenant: envelope.stream.tenant().to_string(),
-        key_id: envelope.stream.key_id().map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
+        key_id: parts::optional_key_id(envelope.stream.key_id()),
         revision: envelope.revision.get(),
         occurred_at_ms: envelope.occurred_at.as_millis(),
-        actor: Some(actor(&envelope.actor)),
+        actor: Some(parts::actor(&envelope.actor)),
         command_id: envelope.command_id.to_string(),
         request_tag: envelope.request_tag.to_bytes().to_vec(),
-        cause: cause(envelope.cause).into(),
+        cause: parts::cause(envelope.cause).into(),
         trace_context: envelope.trace_context.as_deref().unwrap_or_default().to_owned(),
         payload: Some(payload(&envelope.event)),
     }
     .encode_to_vec()
 }
 
+/// The level of the first build that reads all of it: what an older build can read it goes on reading.
+fn min_reader(envelope: &Envelope) -> u32 {
+    let event = match &envelope.event {
+        Event::TenantOpened(_) | Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_) => 1,
+        Event::TenantConfigured(_)
+        | Event::TenantClosed(_)
+        | Event::KeysRecalled(_)
+        | Event::PolicySet(_)
+        | Event::PolicyRemoved(_)
+        | Event::KeyImported(_)
+        | Event::KeyRenamed(_)
+        | Event::KeyRelabelled(_)
+        | Event::KeyTransferred(_)
+        | Event::KeyRescoped(_)
+        | Event::KeyRestricted(_)
+        | Event::KeyExpiryChanged(_)
+        | Event::KeySuspended(_)
+        | Event::KeyReinstated(_)
+        | Event::KeyRotated(_)
+        | Event::KeyFirstUsed(_)
+        | Event::RotationFinished(_)
+        | Event::RotationCancelled(_)
+        | Event::KeyLeaked(_)
+        | Event::ExpiryWarned(_) => 2,
+    };
+    let actor = match &envelope.actor {
+        Actor::System | Actor::Operator { .. } => 1,
+        Actor::Holder { .. } | Actor::Scanner { .. } => 2,
+    };
+    let cause = match envelope.cause {
+        Cause::Bootstrap | Cause::Command | Cause::Expiry => 1,
+        Cause::Policy | Cause::Leak | Cause::Rotation | Cause::Cascade => 2,
+    };
+    event.max(actor).max(cause)
+}
+
 fn payload(event: &Event) -> proto::envelope::Payload {
     use proto::envelope::Payload;
     match event {
-        Event::TenantOpened(opened) => Payload::TenantOpened(proto::TenantOpened {
-            name: opened.name.as_ref().map(personal),
-            prefix: opened.prefix.to_string(),
-        }),
-        Event::KeyIssued(issued) => Payload::KeyIssued(key_issued(issued)),
-        Event::KeyRevoked(revoked) => Payload::KeyRevoked(proto::KeyRevoked {
-            reason: reason(revoked.reason).into(),
-            note: revoked.note.as_ref().map(personal),
-        }),
-        Event::KeyExpired(expired) => {
-            Payload::KeyExpired(proto::KeyExpired { expires_at_ms: expired.expires_at.as_millis() })
-        }
-    }
-}
-
-fn key_issued(issued: &KeyIssued) -> proto::KeyIssued {
-    proto::KeyIssued {
-        prefix: issued.prefix.to_string(),
-        environment: match issued.environment {
-            Environment::Live => proto::Environment::Live,
-            Environment::Test => proto::Environment::Test,
-        }
-        .into(),
-        digest: issued.digest.to_bytes().to_vec(),
-        name: issued.name.as_ref().map(personal),
-        owner_tag: issued.owner.tag.to_bytes().to_vec(),
-        owner: Some(personal(&issued.owner.name)),
-        scopes: issued.scopes.iter().map(ToString::to_string).collect(),
-        labels: issued
-            .labels
-            .iter()
-            .map(|label| proto::Label { name: label.name().to_owned(), value: label.value().to_owned() })
-            .collect(),
-        networks: issued.networks.iter().map(ToString::to_string).collect(),
-        expires_at_ms: issued.expires_at.map_or(0, |at| at.as_millis()),
-        issuer: issued.issuer.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
-    }
-}
-
-fn personal(value: &Personal) -> proto::Personal {
-    use proto::personal::Value;
-    let value = match value {
-        Personal::Plain(text) => Value::Plain(text.as_str().to_owned()),
-        Personal::Sealed(bytes) => Value::Sealed(bytes.clone()),
-    };
-    proto::Personal { value: Some(value) }
-}
-
-fn actor(actor: &Actor) -> proto::Actor {
-    use proto::actor::{Kind, Operator, System};
-    let kind = match actor {
-        Actor::System => Kind::System(System {}),
-        Actor::Operator { key_id, network } => Kind::Operator(Operator {
-            key_id: key_id.to_bytes().to_vec(),
-            network: network.as_ref().map(personal),
-        }),
-    };
-    proto::Actor { kind: Some(kind) }
-}
-
-const fn cause(cause: Cause) -> proto::Cause {
-    match cause {
-        Cause::Bootstrap => proto::Cause::Bootstrap,
-        Cause::Command => proto::Cause::Command,
-        Cause::Expiry => proto::Cause::Expiry,
-    }
-}
-
-const fn reason(reason: RevokeReason) -> proto::RevokeReason {
-    match reason {
-        RevokeReason::Compromised => proto::RevokeReason::Compromised,
-        RevokeReason::OwnerLeft => proto::RevokeReason::OwnerLeft,
-        RevokeReason::ServiceChanged => proto::RevokeReason::ServiceChanged,
-        RevokeReason::Unused => proto::RevokeReason::Unused,
-        RevokeReason::Superseded => proto::RevokeReason::Superseded,
-        RevokeReason::Leaked => proto::RevokeReason::Leaked,
-        RevokeReason::Requested => proto::RevokeReason::Requested,
-        RevokeReason::Policy => proto::RevokeReason::Policy,
-        RevokeReason::Other => proto::RevokeReason::Other,
+        Event::TenantOpened(event) => Payload::TenantOpened(tenant::opened(event)),
+        Event::TenantConfigured(event) => Payload::TenantConfigured(tenant::configured(event)),
+        Event::TenantClosed(event) => Payload::TenantClosed(tenant::closed(event)),
+        Event::KeysRecalled(event) => Payload::KeysRecalled(tenant::recalled(event)),
+        Event::PolicySet(event) => Payload::PolicySet(tenant::policy_set(event)),
+        Event::PolicyRemoved(event) => Payload::PolicyRemoved(tenant::policy_removed(event)),
+        Event::KeyIssued(event) => Payload::KeyIssued(key::issued(event)),
+        Event::KeyImported(event) => Payload::KeyImported(key::imported(event)),
+        Event::KeyRenamed(event) => Payload::KeyRenamed(key::renamed(event)),
+        Event::KeyRelabelled(event) => Payload::KeyRelabelled(key::relabelled(event)),
+        Event::KeyTransferred(event) => Payload::KeyTransferred(key::transferred(event)),
+        Event::KeyRescoped(event) => Payload::KeyRescoped(key::rescoped(event)),
+        Event::KeyRestricted(event) => Payload::KeyRestricted(key::restricted(event)),
+        Event::KeyExpiryChanged(event) => Payload::KeyExpiryChanged(key::expiry_changed(event)),
+        Event::KeySuspended(event) => Payload::KeySuspended(key::suspended(event)),
+        Event::KeyReinstated(event) => Payload::KeyReinstated(key::reinstated(event)),
+        Event::KeyRotated(event) => Payload::KeyRotated(key::rotated(event)),
+        Event::KeyFirstUsed(event) => Payload::KeyFirstUsed(key::first_used(event)),
+        Event::RotationFinished(event) => Payload::RotationFinished(key::rotation_finished(event)),
+        Event::RotationCancelled(event) => Payload::RotationCancelled(key::rotation_cancelled(event)),
+        Event::KeyLeaked(event) => Payload::KeyLeaked(key::leaked(event)),
+        Event::KeyRevoked(event) => Payload::KeyRevoked(key::revoked(event)),
+        Event::ExpiryWarned(event) => Payload::ExpiryWarned(key::warned(event)),
+        Event::KeyExpired(event) => Payload::KeyExpired(key::expired(event)),
     }
 }
