@@ -324,7 +324,7 @@ fn outgoing(notice: &wire::Notice, log_id: LogId) -> Notice {
     Notice {
         tenant: notice.tenant.clone(),
         kind: notice.kind.to_string(),
-        key: notice.key_id.to_string(),
+        key: notice.token(),
         id: notice.data.position.to_string(),
         payload: notice.to_cloud_event(log_id).into(),
     }
