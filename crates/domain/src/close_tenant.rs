@@ -28,3 +28,30 @@ impl CloseTenant {
         Ok(TenantClosed { note: self.note.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{acme, given_tenant, tenant_closed, tenant_opened, text};
+
+    fn close(tenant: TenantId) -> CloseTenant {
+        CloseTenant { tenant, note: Some(text("moved away")) }
+    }
+
+    #[test]
+    fn a_tenant_is_closed_once() {
+        given_tenant([tenant_opened()])
+            .when(|tenant| close(acme()).decide(tenant))
+            .then(TenantClosed { note: Some(text("moved away")) });
+        given_tenant([tenant_opened(), tenant_closed()])
+            .when(|tenant| close(acme()).decide(tenant))
+            .refuses(Refusal::TenantClosed);
+    }
+
+    #[test]
+    fn the_operators_tenant_is_never_closed() {
+        given_tenant([tenant_opened()])
+            .when(|tenant| close(TenantId::operators()).decide(tenant))
+            .refuses(Refusal::NotForOperators);
+    }
+}

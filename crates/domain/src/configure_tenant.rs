@@ -41,3 +41,61 @@ impl ConfigureTenant {
         if before == after { Err(Refusal::Unchanged) } else { Ok(after) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{
+        GivenTenant, acme, given_tenant, suspends_what_leaks, tenant_closed, tenant_opened, text,
+    };
+
+    fn nothing() -> ConfigureTenant {
+        ConfigureTenant { tenant: acme(), name: None, prefix: None, leak_response: None }
+    }
+
+    fn named() -> TenantConfigured {
+        TenantConfigured {
+            name: Some(text("Acme")),
+            prefix: "acme".parse().unwrap(),
+            leak_response: LeakResponse::Revoke,
+        }
+    }
+
+    fn given_named() -> GivenTenant {
+        given_tenant([tenant_opened(), crate::event::Event::TenantConfigured(named())])
+    }
+
+    #[test]
+    fn what_is_absent_stays() {
+        for (command, after) in [
+            (ConfigureTenant { name: Some(None), ..nothing() }, TenantConfigured { name: None, ..named() }),
+            (
+                ConfigureTenant { prefix: Some("snd".parse().unwrap()), ..nothing() },
+                TenantConfigured { prefix: "snd".parse().unwrap(), ..named() },
+            ),
+            (
+                ConfigureTenant { leak_response: Some(LeakResponse::Suspend), ..nothing() },
+                TenantConfigured { leak_response: LeakResponse::Suspend, ..named() },
+            ),
+        ] {
+            given_named().when(|tenant| command.decide(tenant)).then(after);
+        }
+    }
+
+    #[test]
+    fn what_is_so_already_is_refused() {
+        given_named().when(|tenant| nothing().decide(tenant)).refuses(Refusal::Unchanged);
+        let command = ConfigureTenant { leak_response: Some(LeakResponse::Suspend), ..nothing() };
+        given_tenant([tenant_opened(), suspends_what_leaks()])
+            .when(|tenant| command.decide(tenant))
+            .refuses(Refusal::Unchanged);
+    }
+
+    #[test]
+    fn a_closed_tenant_stays_as_it_was() {
+        let command = ConfigureTenant { name: Some(Some(text("Acme"))), ..nothing() };
+        given_tenant([tenant_opened(), tenant_closed()])
+            .when(|tenant| command.decide(tenant))
+            .refuses(Refusal::TenantClosed);
+    }
+}

@@ -1,29 +1,155 @@
 //! The words of the domain's own tests: given a history, when a command comes, then this happens or is refused.
 
+use std::fmt::Debug;
+
 use crate::attributes::{Labels, Networks, Owner, OwnerTag, Personal, PersonalText};
 use crate::event::{
-    Actor, Cause, Envelope, Event, KeyExpired, KeyIssued, KeyRevoked, RequestTag, TenantOpened,
+    Actor, Cause, Envelope, Event, KeyExpired, KeyFirstUsed, KeyIssued, KeyReinstated, KeyRevoked,
+    KeyRotated, KeySuspended, PolicySet, RequestTag, TenantClosed, TenantConfigured, TenantOpened,
 };
-use crate::expire_key::ExpireKey;
+use crate::grant::Grant;
 use crate::ids::{CommandId, EventId, KeyId, Revision, StreamName, TenantId, Timestamp};
 use crate::issue_key::IssueKey;
 use crate::key::{Key, Standing};
 use crate::key_format::{Environment, Prefix};
-use crate::open_tenant::OpenTenant;
-use crate::reason::RevokeReason;
+use crate::leak::LeakResponse;
+use crate::life::Life;
+use crate::policy::{Policy, PolicyRules};
+use crate::reason::{RevokeReason, SuspendReason};
 use crate::refusal::Refusal;
-use crate::revoke_key::RevokeKey;
+use crate::rotation::RotationRule;
 use crate::scope::ScopeSet;
 use crate::secret::SecretDigest;
+use crate::selector::Selector;
 use crate::tenant::Tenant;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const LATER: Timestamp = Timestamp::from_millis(1_790_000_600_000);
 pub(crate) const EXPIRES_AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-const KEY_ID: KeyId = KeyId::from_u128(7);
-const DIGEST: SecretDigest = SecretDigest::from_bytes([3; 32]);
+pub(crate) const KEY_ID: KeyId = KeyId::from_u128(7);
+pub(crate) const SUCCESSOR: KeyId = KeyId::from_u128(8);
+pub(crate) const DIGEST: SecretDigest = SecretDigest::from_bytes([3; 32]);
 
-fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     "acme".parse().unwrap()
+}
+
+pub(crate) fn text(text: &str) -> Personal {
+    Personal::Plain(PersonalText::note(text).unwrap())
+}
+
+pub(crate) fn owner(tag: u8, name: &str) -> Owner {
+    Owner { tag: OwnerTag::from_bytes([tag; 16]), name: text(name) }
+}
+
+pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
+    ScopeSet::parse(texts).unwrap()
+}
+
+pub(crate) fn labels(texts: &[&str]) -> Labels {
+    Labels::new(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
+}
+
+pub(crate) fn networks(texts: &[&str]) -> Networks {
+    Networks::parse(texts).unwrap()
+}
+
+pub(crate) fn policy(name: &str, selector: Selector, rules: PolicyRules) -> Policy {
+    Policy::new(name.parse().unwrap(), selector, rules).unwrap()
+}
+
+/// What the policy `name` says when it refuses.
+pub(crate) fn denied_by(name: &str, rule: &'static str) -> Refusal {
+    Refusal::PolicyDenies { policy: name.parse().unwrap(), rule }
+}
+
+pub(crate) fn grant() -> Grant {
+    Grant {
+        environment: Environment::Live,
+        name: Some(text("spring campaign sender")),
+        owner: owner(5, "sender-team"),
+        scopes: scopes(&["campaigns:send"]),
+        labels: labels(&["service=mailer"]),
+        networks: networks(&["192.0.2.0/24"]),
+        expires_at: Some(EXPIRES_AT),
+    }
+}
+
+pub(crate) fn issue() -> IssueKey {
+    IssueKey { tenant: acme(), grant: grant(), issuer: None }
+}
+
+pub(crate) fn issued_as(grant: Grant) -> Event {
+    Event::KeyIssued(Box::new(KeyIssued {
+        prefix: Prefix::default(),
+        digest: DIGEST,
+        grant,
+        issuer: None,
+        predecessor: None,
+    }))
+}
+
+pub(crate) fn issued() -> Event {
+    issued_as(grant())
+}
+
+pub(crate) fn issued_for_ever() -> Event {
+    issued_as(Grant { expires_at: None, ..grant() })
+}
+
+/// The first event of the key that is to replace [`KEY_ID`].
+pub(crate) fn issued_as_successor() -> Event {
+    Event::KeyIssued(Box::new(KeyIssued {
+        prefix: Prefix::default(),
+        digest: DIGEST,
+        grant: grant(),
+        issuer: None,
+        predecessor: Some(KEY_ID),
+    }))
+}
+
+pub(crate) fn suspended(until: Option<Timestamp>) -> Event {
+    Event::KeySuspended(KeySuspended { reason: SuspendReason::Investigating, note: None, until })
+}
+
+pub(crate) fn reinstated() -> Event {
+    Event::KeyReinstated(KeyReinstated { note: None })
+}
+
+pub(crate) fn rotated(rule: RotationRule) -> Event {
+    Event::KeyRotated(KeyRotated { successor: SUCCESSOR, rule })
+}
+
+pub(crate) fn first_used() -> Event {
+    Event::KeyFirstUsed(KeyFirstUsed { first_used_at: NOW })
+}
+
+pub(crate) fn revoked(reason: RevokeReason) -> Event {
+    Event::KeyRevoked(KeyRevoked { reason, note: None })
+}
+
+pub(crate) fn expired() -> Event {
+    Event::KeyExpired(KeyExpired { expires_at: EXPIRES_AT })
+}
+
+pub(crate) fn tenant_opened() -> Event {
+    Event::TenantOpened(TenantOpened { name: None, prefix: Prefix::default() })
+}
+
+pub(crate) fn tenant_closed() -> Event {
+    Event::TenantClosed(TenantClosed { note: None })
+}
+
+pub(crate) fn suspends_what_leaks() -> Event {
+    Event::TenantConfigured(TenantConfigured {
+        name: None,
+        prefix: Prefix::default(),
+        leak_response: LeakResponse::Suspend,
+    })
+}
+
+pub(crate) fn policy_set(policy: Policy) -> Event {
+    Event::PolicySet(Box::new(PolicySet { policy }))
 }
 
 pub(crate) fn envelope(stream: StreamName, revision: u32, event: Event) -> Envelope {
@@ -41,73 +167,17 @@ pub(crate) fn envelope(stream: StreamName, revision: u32, event: Event) -> Envel
     }
 }
 
-fn history<const N: usize>(stream: &StreamName, events: [Event; N]) -> impl Iterator<Item = Envelope> {
+fn history(stream: StreamName, events: impl IntoIterator<Item = Event>) -> impl Iterator<Item = Envelope> {
     (1..).zip(events).map(move |(revision, event)| envelope(stream.clone(), revision, event))
-}
-
-pub(crate) fn issue() -> IssueKey {
-    IssueKey {
-        tenant: acme(),
-        environment: Environment::Live,
-        name: Some(Personal::Plain(PersonalText::name("spring campaign sender").unwrap())),
-        owner: Owner {
-            tag: OwnerTag::from_bytes([5; 16]),
-            name: Personal::Plain(PersonalText::name("sender-team").unwrap()),
-        },
-        scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
-        labels: Labels::new(vec!["service=mailer".parse().unwrap()]).unwrap(),
-        networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
-        expires_at: Some(EXPIRES_AT),
-        issuer: None,
-    }
-}
-
-pub(crate) fn revoke(reason: RevokeReason) -> RevokeKey {
-    RevokeKey { tenant: acme(), key_id: KEY_ID, reason, note: None }
-}
-
-pub(crate) fn issued() -> Event {
-    let command = issue();
-    Event::KeyIssued(Box::new(KeyIssued {
-        prefix: Prefix::default(),
-        environment: command.environment,
-        digest: DIGEST,
-        name: command.name,
-        owner: command.owner,
-        scopes: command.scopes,
-        labels: command.labels,
-        networks: command.networks,
-        expires_at: command.expires_at,
-        issuer: None,
-    }))
-}
-
-pub(crate) fn issued_for_ever() -> Event {
-    match issued() {
-        Event::KeyIssued(issued) => Event::KeyIssued(Box::new(KeyIssued { expires_at: None, ..*issued })),
-        other => other,
-    }
-}
-
-pub(crate) fn revoked(reason: RevokeReason) -> Event {
-    Event::KeyRevoked(KeyRevoked { reason, note: None })
-}
-
-pub(crate) fn expired() -> Event {
-    Event::KeyExpired(KeyExpired { expires_at: EXPIRES_AT })
-}
-
-pub(crate) fn tenant_opened() -> Event {
-    Event::TenantOpened(TenantOpened { name: None, prefix: Prefix::default() })
 }
 
 /// What a command came to.
 #[derive(Debug)]
-pub(crate) struct Decided(Result<Event, Refusal>);
+pub(crate) struct Decided<T>(pub(crate) Result<T, Refusal>);
 
-impl Decided {
+impl<T: Debug + PartialEq> Decided<T> {
     #[track_caller]
-    pub(crate) fn then(self, expected: Event) {
+    pub(crate) fn then(self, expected: T) {
         assert_eq!(self.0, Ok(expected));
     }
 
@@ -116,23 +186,33 @@ impl Decided {
         assert_eq!(self.0, Err(expected));
     }
 
-    pub(crate) fn is_event(&self) -> bool {
-        self.0.is_ok()
+    #[track_caller]
+    pub(crate) fn is_done(self) -> T {
+        self.0.expect("the command is carried out")
     }
 }
 
+/// A key, its tenant, and what else a decision looks at.
+#[derive(Clone, Debug)]
 pub(crate) struct GivenKey {
+    pub(crate) tenant: Tenant,
+    pub(crate) life: Option<Life>,
+    pub(crate) last_operator: bool,
+    pub(crate) now: Timestamp,
     key: Option<Key>,
-    closed: bool,
-    last_operator: bool,
-    now: Timestamp,
+    successor: Option<(Key, Life)>,
 }
 
-#[track_caller]
-pub(crate) fn given_key<const N: usize>(events: [Event; N]) -> GivenKey {
-    let key = history(&StreamName::Key(acme(), KEY_ID), events)
-        .fold(None, |key, envelope| Some(Key::evolve(key, &envelope).unwrap()));
-    GivenKey { key, closed: false, last_operator: false, now: NOW }
+fn lived(key_id: KeyId, events: impl IntoIterator<Item = Event>) -> (Option<Key>, Option<Life>) {
+    history(StreamName::Key(acme(), key_id), events).fold((None, None), |(key, life), envelope| {
+        (Some(Key::evolve(key, &envelope).unwrap()), Life::evolve(life, &envelope))
+    })
+}
+
+pub(crate) fn given_key(events: impl IntoIterator<Item = Event>) -> GivenKey {
+    let (key, life) = lived(KEY_ID, events);
+    let tenant = Tenant::opened(acme(), None, Prefix::default());
+    GivenKey { tenant, life, last_operator: false, now: NOW, key, successor: None }
 }
 
 impl GivenKey {
@@ -140,122 +220,80 @@ impl GivenKey {
         Self { now, ..self }
     }
 
-    pub(crate) fn in_a_closed_tenant(self) -> Self {
-        Self { closed: true, ..self }
+    /// In a tenant that was opened, and then this.
+    pub(crate) fn in_tenant(self, events: impl IntoIterator<Item = Event>) -> Self {
+        let GivenTenant(tenant) = given_tenant([tenant_opened()].into_iter().chain(events));
+        Self { tenant: tenant.unwrap(), ..self }
+    }
+
+    pub(crate) fn successor(self, events: impl IntoIterator<Item = Event>) -> Self {
+        let (key, life) = lived(SUCCESSOR, events);
+        Self { successor: Some((key.unwrap(), life.unwrap())), ..self }
     }
 
     pub(crate) fn being_the_last_operator(self) -> Self {
         Self { last_operator: true, ..self }
     }
 
+    /// As a recall or damage, which stand elsewhere, would have it.
     pub(crate) fn standing(mut self, standing: Standing) -> Self {
         self.key.as_mut().unwrap().standing = standing;
         self
     }
 
-    pub(crate) fn when_issued(&self, command: &IssueKey) -> Decided {
-        let tenant = Tenant {
-            id: command.tenant.clone(),
-            prefix: Prefix::default(),
-            closed: self.closed,
-            revision: Revision::new(1),
-        };
-        let decided = command.decide(&tenant, self.key.as_ref(), DIGEST, self.now);
-        Decided(decided.map(|issued| Event::KeyIssued(Box::new(issued))))
+    pub(crate) fn successor_standing(mut self, standing: Standing) -> Self {
+        self.successor.as_mut().unwrap().0.standing = standing;
+        self
     }
 
-    pub(crate) fn when_revoked(&self, command: &RevokeKey) -> Decided {
-        Decided(command.decide(self.key.as_ref().unwrap(), self.last_operator).map(Event::KeyRevoked))
+    pub(crate) fn known_key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
-    pub(crate) fn when_expired(&self) -> Decided {
-        let command = ExpireKey { tenant: acme(), key_id: KEY_ID };
-        Decided(command.decide(self.key.as_ref().unwrap(), self.now).map(Event::KeyExpired))
+    pub(crate) fn key(&self) -> &Key {
+        self.key.as_ref().unwrap()
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        self.life.as_ref().unwrap()
+    }
+
+    pub(crate) fn known_successor(&self) -> Option<(&Key, &Life)> {
+        self.successor.as_ref().map(|(key, life)| (key, life))
+    }
+
+    pub(crate) fn when<T>(&self, decide: impl FnOnce(&Self) -> Result<T, Refusal>) -> Decided<T> {
+        Decided(decide(self))
     }
 }
 
-pub(crate) struct GivenTenant(Option<Tenant>);
+/// Every command but those that take away is refused on a key that has ended or cannot be read, with the reason.
+#[track_caller]
+pub(crate) fn refused_on_ended_keys<T: Debug + PartialEq>(decide: impl Fn(&GivenKey) -> Result<T, Refusal>) {
+    given_key([issued(), revoked(RevokeReason::Other)]).when(&decide).refuses(Refusal::AlreadyRevoked);
+    given_key([issued(), expired()]).when(&decide).refuses(Refusal::AlreadyExpired);
+    given_key([issued()]).standing(Standing::Recalled).when(&decide).refuses(Refusal::AlreadyRecalled);
+    given_key([issued()]).standing(Standing::Quarantined).when(&decide).refuses(Refusal::KeyQuarantined);
+}
 
 #[track_caller]
-pub(crate) fn given_tenant<const N: usize>(events: [Event; N]) -> GivenTenant {
+pub(crate) fn refused_in_a_closed_tenant<T: Debug + PartialEq>(
+    decide: impl Fn(&GivenKey) -> Result<T, Refusal>,
+) {
+    given_key([issued()]).in_tenant([tenant_closed()]).when(decide).refuses(Refusal::TenantClosed);
+}
+
+pub(crate) struct GivenTenant(pub(crate) Option<Tenant>);
+
+pub(crate) fn given_tenant(events: impl IntoIterator<Item = Event>) -> GivenTenant {
     GivenTenant(
-        history(&StreamName::Tenant(acme()), events)
+        history(StreamName::Tenant(acme()), events)
             .fold(None, |tenant, envelope| Some(Tenant::evolve(tenant, &envelope).unwrap())),
     )
 }
 
 impl GivenTenant {
-    pub(crate) fn when_opened(&self, id: &str) -> Decided {
-        let command = OpenTenant { tenant: id.parse().unwrap(), name: None, prefix: Prefix::default() };
-        Decided(command.decide(self.0.as_ref()).map(Event::TenantOpened))
-    }
-}
-
-/// All short sequences of commands, each decided on the state that the ones before left, against what must always hold.
-mod exhaustive {
-    use super::*;
-
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Issue,
-        Revoke,
-        ExpireEarly,
-        Expire,
-    }
-
-    const STEPS: [Step; 4] = [Step::Issue, Step::Revoke, Step::ExpireEarly, Step::Expire];
-    const DEPTH: u32 = 6;
-
-    fn decide(step: Step, key: Option<&Key>) -> Decided {
-        let given = GivenKey { key: key.cloned(), closed: false, last_operator: false, now: NOW };
-        match (step, key) {
-            (Step::Issue, _) => given.when_issued(&issue()),
-            (_, None) => Decided(Err(Refusal::KeyAlreadyIssued)),
-            (Step::Revoke, _) => given.when_revoked(&revoke(RevokeReason::Other)),
-            (Step::ExpireEarly, _) => given.when_expired(),
-            (Step::Expire, _) => given.at(EXPIRES_AT).when_expired(),
-        }
-    }
-
-    #[test]
-    fn a_revoked_key_stays_revoked_and_revisions_are_dense() {
-        let stream = StreamName::Key(acme(), KEY_ID);
-        for sequence in 0..STEPS.len().pow(DEPTH) {
-            let mut key: Option<Key> = None;
-            let mut rest = sequence;
-            for _ in 0..DEPTH {
-                let step = STEPS[rest % STEPS.len()];
-                rest /= STEPS.len();
-                let before = key.clone();
-                if let Decided(Ok(event)) = decide(step, key.as_ref()) {
-                    let revision = before.as_ref().map_or(1, |key| key.revision.get() + 1);
-                    key = Some(Key::evolve(key, &envelope(stream.clone(), revision, event)).unwrap());
-                }
-                let (was, is) = (before.as_ref().map(|k| k.standing), key.as_ref().map(|k| k.standing));
-                let ended = matches!(was, Some(Standing::Revoked | Standing::Expired));
-                assert!(
-                    !(was == Some(Standing::Revoked) && is != was),
-                    "{sequence}: {step:?} undid a revocation"
-                );
-                assert!(!(ended && is == Some(Standing::Active)), "{sequence}: {step:?} revived a key");
-                assert!(was.is_some() || matches!(is, None | Some(Standing::Active)), "{sequence}: {step:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_event_out_of_its_place_is_damage() {
-        let stream = StreamName::Key(acme(), KEY_ID);
-        let key = Key::evolve(None, &envelope(stream.clone(), 1, issued())).unwrap();
-        assert!(Key::evolve(Some(key.clone()), &envelope(stream.clone(), 3, expired())).is_err(), "a gap");
-        assert!(
-            Key::evolve(Some(key.clone()), &envelope(stream.clone(), 2, issued())).is_err(),
-            "a second issue"
-        );
-        assert!(
-            Key::evolve(None, &envelope(stream.clone(), 1, expired())).is_err(),
-            "an end without a beginning"
-        );
-        assert!(Key::evolve(Some(key), &envelope(stream, 2, tenant_opened())).is_err(), "a tenant's event");
+    pub(crate) fn when<T>(&self, decide: impl FnOnce(&Tenant) -> Result<T, Refusal>) -> Decided<T> {
+        Decided(decide(self.0.as_ref().unwrap()))
     }
 }

@@ -59,3 +59,76 @@ impl ImportKey {
         Ok(KeyImported { digest: self.digest, grant, issuer: self.issuer })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::given::{
+        DIGEST, GivenKey, LATER, NOW, acme, denied_by, given_key, grant, issued, policy, policy_set,
+        refused_in_a_closed_tenant,
+    };
+    use crate::policy::PolicyRules;
+    use crate::selector::Selector;
+
+    fn import() -> ImportKey {
+        ImportKey { tenant: acme(), digest: DIGEST, grant: grant(), issuer: Some(KeyId::from_u128(9)) }
+    }
+
+    fn by(command: ImportKey) -> impl Fn(&GivenKey) -> Result<KeyImported, Refusal> {
+        move |given| command.decide(&given.tenant, given.known_key(), given.now)
+    }
+
+    #[test]
+    fn a_key_is_imported_with_what_it_had() {
+        let ImportKey { digest, grant, issuer, .. } = import();
+        given_key([]).when(by(import())).then(KeyImported { digest, grant, issuer });
+    }
+
+    #[test]
+    fn a_key_id_follows_from_tenant_and_digest() {
+        let derive = |tenant: &str, token: &str| {
+            ImportKey::key_id(&tenant.parse().unwrap(), &SecretDigest::of_token(token)).to_string()
+        };
+        assert_ne!(derive("acme", "old-token"), derive("other", "old-token"));
+        assert_ne!(derive("acme", "old-token"), derive("acme", "old-token-2"));
+        // A vector: a server of another version must meet the same stream.
+        assert_eq!(derive("acme", "old-token"), "6PCTGVT1WVX7RMS87ACAKM8MNS");
+    }
+
+    #[test]
+    fn importing_twice_is_refused() {
+        let once = Event::KeyImported(Box::new(given_key([]).when(by(import())).is_done()));
+        for before in [once, issued()] {
+            given_key([before]).when(by(import())).refuses(Refusal::KeyAlreadyIssued);
+        }
+    }
+
+    #[test]
+    fn an_expiry_in_the_past_is_refused() {
+        let expiring =
+            |expires_at| ImportKey { grant: Grant { expires_at: Some(expires_at), ..grant() }, ..import() };
+        given_key([]).when(by(expiring(NOW))).refuses(Refusal::ExpiryInPast { expires_at: NOW });
+        given_key([]).when(by(expiring(LATER))).is_done();
+    }
+
+    #[test]
+    fn operators_are_issued_and_never_imported() {
+        let command = ImportKey { tenant: TenantId::operators(), ..import() };
+        given_key([]).when(by(command)).refuses(Refusal::NotForOperators);
+    }
+
+    #[test]
+    fn policies_hold_for_imported_keys() {
+        let rules = PolicyRules { longest_lifetime_ms: Some(1_000), ..PolicyRules::default() };
+        given_key([])
+            .in_tenant([policy_set(policy("short", Selector::ALL, rules))])
+            .when(by(import()))
+            .refuses(denied_by("short", "longest_lifetime"));
+    }
+
+    #[test]
+    fn a_closed_tenant_imports_nothing() {
+        refused_in_a_closed_tenant(by(import()));
+    }
+}

@@ -159,6 +159,12 @@ impl Key {
         }
     }
 
+    /// Whether it is over with the key: it may never be used again.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.standing, Standing::Expired | Standing::Revoked | Standing::Recalled)
+    }
+
     /// The key after one more event of its history. Recalls stand in the tenant's history: who knows of one sets the
     /// standing.
     ///

@@ -33,3 +33,34 @@ impl MarkFirstUsed {
         Ok(KeyFirstUsed { first_used_at: self.first_used_at })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{
+        GivenKey, KEY_ID, NOW, acme, first_used, given_key, issued, issued_as_successor,
+        refused_on_ended_keys, suspended,
+    };
+
+    fn mark(given: &GivenKey) -> Result<KeyFirstUsed, Refusal> {
+        let command = MarkFirstUsed { tenant: acme(), key_id: KEY_ID, first_used_at: NOW };
+        command.decide(given.key(), given.life())
+    }
+
+    #[test]
+    fn the_first_use_of_a_successor_is_recorded_once() {
+        given_key([issued_as_successor()]).when(mark).then(KeyFirstUsed { first_used_at: NOW });
+        given_key([issued_as_successor(), first_used()]).when(mark).refuses(Refusal::AlreadyAdopted);
+    }
+
+    #[test]
+    fn a_use_that_was_valid_counts_although_the_key_was_suspended_since() {
+        given_key([issued_as_successor(), suspended(None)]).when(mark).is_done();
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        given_key([issued()]).when(mark).refuses(Refusal::NotASuccessor);
+        refused_on_ended_keys(mark);
+    }
+}

@@ -34,15 +34,23 @@ impl OpenTenant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::{given_tenant, tenant_opened};
+    use crate::given::{Decided, acme, given_tenant, tenant_closed, tenant_opened};
 
-    #[test]
-    fn a_new_tenant_is_opened() {
-        given_tenant([]).when_opened("acme").then(tenant_opened());
+    fn open(tenant: Option<&Tenant>) -> Decided<TenantOpened> {
+        Decided(OpenTenant { tenant: acme(), name: None, prefix: Prefix::default() }.decide(tenant))
     }
 
     #[test]
-    fn opening_twice_is_refused() {
-        given_tenant([tenant_opened()]).when_opened("acme").refuses(Refusal::TenantAlreadyOpen);
+    fn a_new_tenant_is_opened() {
+        open(None).then(TenantOpened { name: None, prefix: Prefix::default() });
+    }
+
+    #[test]
+    fn opening_twice_is_refused_also_when_it_was_closed() {
+        let open_still = given_tenant([tenant_opened()]);
+        let closed = given_tenant([tenant_opened(), tenant_closed()]);
+        for tenant in [open_still, closed] {
+            open(tenant.0.as_ref()).refuses(Refusal::TenantAlreadyOpen);
+        }
     }
 }

@@ -46,3 +46,51 @@ impl RecallKeys {
         Ok(KeysRecalled { selector: self.selector.clone(), reason: self.reason, note: self.note.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{acme, given_tenant, owner, tenant_closed, tenant_opened, text};
+
+    const SOME: Reach = Reach { matching: 3, leaves_an_operator: true };
+
+    fn recall() -> RecallKeys {
+        RecallKeys {
+            tenant: acme(),
+            selector: Selector { owner: Some(owner(5, "departed@example.com")), ..Selector::default() },
+            reason: RevokeReason::OwnerLeft,
+            note: Some(text("left in spring")),
+        }
+    }
+
+    #[test]
+    fn keys_are_recalled_by_one_event() {
+        let RecallKeys { selector, reason, note, .. } = recall();
+        given_tenant([tenant_opened()]).when(|tenant| recall().decide(tenant, SOME)).then(KeysRecalled {
+            selector,
+            reason,
+            note,
+        });
+    }
+
+    #[test]
+    fn a_recall_that_matches_nothing_is_refused() {
+        given_tenant([tenant_opened()])
+            .when(|tenant| recall().decide(tenant, Reach { matching: 0, ..SOME }))
+            .refuses(Refusal::NothingMatches);
+    }
+
+    #[test]
+    fn the_last_operator_stays() {
+        given_tenant([tenant_opened()])
+            .when(|tenant| recall().decide(tenant, Reach { leaves_an_operator: false, ..SOME }))
+            .refuses(Refusal::LastOperator);
+    }
+
+    #[test]
+    fn a_closed_tenant_recalls_nothing() {
+        given_tenant([tenant_opened(), tenant_closed()])
+            .when(|tenant| recall().decide(tenant, SOME))
+            .refuses(Refusal::TenantClosed);
+    }
+}

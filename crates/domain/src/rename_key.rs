@@ -33,3 +33,38 @@ impl RenameKey {
         Ok(KeyRenamed { name: self.name.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::given::{
+        KEY_ID, acme, given_key, issued, refused_in_a_closed_tenant, refused_on_ended_keys, suspended, text,
+    };
+
+    fn rename(name: Option<&str>) -> RenameKey {
+        RenameKey { tenant: acme(), key_id: KEY_ID, name: name.map(text) }
+    }
+
+    #[test]
+    fn a_key_gets_another_name_or_none() {
+        for name in [Some("autumn campaign sender"), None] {
+            given_key([issued(), suspended(None)])
+                .when(|given| rename(name).decide(&given.tenant, given.key(), given.life()))
+                .then(KeyRenamed { name: name.map(text) });
+        }
+    }
+
+    #[test]
+    fn the_name_that_it_has_is_refused() {
+        given_key([issued(), Event::KeyRenamed(KeyRenamed { name: None })])
+            .when(|given| rename(None).decide(&given.tenant, given.key(), given.life()))
+            .refuses(Refusal::Unchanged);
+    }
+
+    #[test]
+    fn a_key_that_has_ended_keeps_its_name() {
+        refused_on_ended_keys(|given| rename(None).decide(&given.tenant, given.key(), given.life()));
+        refused_in_a_closed_tenant(|given| rename(None).decide(&given.tenant, given.key(), given.life()));
+    }
+}

@@ -54,3 +54,77 @@ impl ReportLeak {
         Ok(KeyLeaked { source: self.source.clone(), url: self.url.clone(), response: tenant.leak_response })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::given::{
+        GivenKey, KEY_ID, LATER, acme, expired, given_key, issued, revoked, suspended, suspends_what_leaks,
+        tenant_closed, text,
+    };
+    use crate::reason::RevokeReason;
+
+    fn report(given: &GivenKey) -> Result<KeyLeaked, Refusal> {
+        let command = ReportLeak {
+            tenant: acme(),
+            key_id: KEY_ID,
+            source: "github".parse().unwrap(),
+            url: Some(text("https://example.com/acme/mailer/blob/main/.env")),
+        };
+        command.decide(&given.tenant, given.key(), given.life.as_ref(), given.last_operator)
+    }
+
+    fn leaked(response: LeakResponse) -> KeyLeaked {
+        KeyLeaked {
+            source: "github".parse().unwrap(),
+            url: Some(text("https://example.com/acme/mailer/blob/main/.env")),
+            response,
+        }
+    }
+
+    #[test]
+    fn a_leaked_key_is_revoked_or_suspended_as_its_tenant_wants() {
+        given_key([issued()]).when(report).then(leaked(LeakResponse::Revoke));
+        given_key([issued()])
+            .in_tenant([suspends_what_leaks()])
+            .when(report)
+            .then(leaked(LeakResponse::Suspend));
+    }
+
+    #[test]
+    fn a_suspended_key_is_revoked_and_suspended_again_only_where_that_changes_something() {
+        given_key([issued(), suspended(None)]).when(report).then(leaked(LeakResponse::Revoke));
+        given_key([issued(), suspended(Some(LATER))])
+            .in_tenant([suspends_what_leaks()])
+            .when(report)
+            .then(leaked(LeakResponse::Suspend));
+        for before in [suspended(None), Event::KeyLeaked(leaked(LeakResponse::Suspend))] {
+            given_key([issued(), before])
+                .in_tenant([suspends_what_leaks()])
+                .when(report)
+                .refuses(Refusal::AlreadySuspended);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_lies_in_a_closed_tenant_goes_as_well() {
+        given_key([issued()]).standing(Standing::Quarantined).when(report).then(leaked(LeakResponse::Revoke));
+        given_key([issued()]).in_tenant([tenant_closed()]).when(report).then(leaked(LeakResponse::Revoke));
+    }
+
+    #[test]
+    fn a_key_that_has_ended_is_refused_with_how() {
+        given_key([issued(), revoked(RevokeReason::Other)]).when(report).refuses(Refusal::AlreadyRevoked);
+        given_key([issued(), expired()]).when(report).refuses(Refusal::AlreadyExpired);
+        given_key([issued()]).standing(Standing::Recalled).when(report).refuses(Refusal::AlreadyRecalled);
+        given_key([issued(), Event::KeyLeaked(leaked(LeakResponse::Revoke))])
+            .when(report)
+            .refuses(Refusal::AlreadyRevoked);
+    }
+
+    #[test]
+    fn the_last_operator_stays() {
+        given_key([issued()]).being_the_last_operator().when(report).refuses(Refusal::LastOperator);
+    }
+}

@@ -85,3 +85,114 @@ fn same_lifetime(life: &Life, now: Timestamp) -> Option<Timestamp> {
     let lifetime_ms = expires_at.as_millis().saturating_sub(life.issued_at.as_millis());
     Some(now.plus_millis(lifetime_ms).min(Timestamp::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, KeyExpiryChanged, RotationCancelled};
+    use crate::given::{
+        DIGEST, EXPIRES_AT, GivenKey, KEY_ID, LATER, NOW, SUCCESSOR, acme, denied_by, given_key, grant,
+        issued, issued_as, issued_for_ever, policy, policy_set, refused_in_a_closed_tenant,
+        refused_on_ended_keys, rotated, scopes, suspended,
+    };
+    use crate::policy::PolicyRules;
+    use crate::selector::Selector;
+
+    fn rotate() -> RotateKey {
+        RotateKey {
+            tenant: acme(),
+            key_id: KEY_ID,
+            rule: RotationRule::DEFAULT,
+            expires_at: None,
+            issuer: None,
+        }
+    }
+
+    fn by(command: RotateKey) -> impl Fn(&GivenKey) -> Result<(KeyRotated, KeyIssued), Refusal> {
+        move |given| command.decide(&given.tenant, given.key(), given.life(), (SUCCESSOR, DIGEST), given.now)
+    }
+
+    fn expiry_of_successor(given: &GivenKey) -> Option<Timestamp> {
+        given.when(by(rotate())).is_done().1.grant.expires_at
+    }
+
+    #[test]
+    fn a_successor_gets_what_the_key_has_and_names_it() {
+        let issuer = KeyId::from_u128(9);
+        let command = RotateKey { issuer: Some(Issuer { key_id: issuer, scopes: scopes(&[]) }), ..rotate() };
+        let (rotated, successor) = given_key([issued()]).when(by(command)).is_done();
+        assert_eq!(rotated, KeyRotated { successor: SUCCESSOR, rule: RotationRule::DEFAULT });
+        assert_eq!((successor.predecessor, successor.issuer), (Some(KEY_ID), Some(issuer)));
+        assert_eq!(successor.grant, Grant { expires_at: successor.grant.expires_at, ..grant() });
+    }
+
+    #[test]
+    fn a_successor_lives_as_long_as_the_key_was_given_unless_told_otherwise() {
+        let at = NOW.plus_millis(5_000);
+        let given = given_key([issued()]).at(at);
+        assert_eq!(expiry_of_successor(&given), Some(EXPIRES_AT.plus_millis(5_000)));
+        let command = RotateKey { expires_at: Some(LATER), ..rotate() };
+        assert_eq!(given.when(by(command)).is_done().1.grant.expires_at, Some(LATER));
+        assert_eq!(expiry_of_successor(&given_key([issued_for_ever()])), None);
+        let moved = Event::KeyExpiryChanged(KeyExpiryChanged { expires_at: Some(LATER) });
+        let moved = given_key([issued(), moved]).at(at);
+        assert_eq!(expiry_of_successor(&moved), Some(LATER.plus_millis(5_000)));
+        let for_centuries = issued_as(Grant { expires_at: Some(Timestamp::MAX), ..grant() });
+        assert_eq!(expiry_of_successor(&given_key([for_centuries]).at(at)), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn one_rotation_at_a_time() {
+        let given = given_key([issued(), rotated(RotationRule::ByHand)]);
+        given.when(by(rotate())).refuses(Refusal::AlreadyRotating { successor: SUCCESSOR });
+        let cancelled = Event::RotationCancelled(RotationCancelled { successor: SUCCESSOR });
+        given_key([issued(), rotated(RotationRule::ByHand), cancelled]).when(by(rotate())).is_done();
+    }
+
+    #[test]
+    fn a_key_that_is_refused_gets_no_successor() {
+        given_key([issued(), suspended(None)]).when(by(rotate())).refuses(Refusal::KeySuspended);
+        given_key([issued()]).at(EXPIRES_AT).when(by(rotate())).refuses(Refusal::AlreadyExpired);
+        refused_on_ended_keys(by(rotate()));
+        refused_in_a_closed_tenant(by(rotate()));
+    }
+
+    #[test]
+    fn the_past_is_refused() {
+        for at in [NOW, Timestamp::from_millis(1)] {
+            let rule = RotationRule::At(at);
+            given_key([issued()])
+                .when(by(RotateKey { rule, ..rotate() }))
+                .refuses(Refusal::RotationInPast { at });
+            given_key([issued()])
+                .when(by(RotateKey { expires_at: Some(at), ..rotate() }))
+                .refuses(Refusal::ExpiryInPast { expires_at: at });
+        }
+        let rule = RotationRule::At(LATER);
+        given_key([issued()]).when(by(RotateKey { rule, ..rotate() })).is_done();
+    }
+
+    #[test]
+    fn an_operator_rotates_only_what_it_could_issue() {
+        let admin = issued_as(Grant { scopes: scopes(&["tenants:admin"]), ..grant() });
+        let with = |held: &[&str]| {
+            let issuer = Some(Issuer { key_id: KeyId::from_u128(9), scopes: scopes(held) });
+            given_key([admin.clone()]).when(by(RotateKey {
+                tenant: TenantId::operators(),
+                issuer,
+                ..rotate()
+            }))
+        };
+        with(&["tenants:admin"]).is_done();
+        with(&["verify"]).refuses(Refusal::ScopeNotHeld { scope: "tenants:admin".parse().unwrap() });
+    }
+
+    #[test]
+    fn a_successor_is_a_new_key_to_policies() {
+        let day_ms = 24 * 60 * 60 * 1_000;
+        let rules = PolicyRules { longest_lifetime_ms: Some(day_ms), ..PolicyRules::default() };
+        let given = given_key([issued()]).in_tenant([policy_set(policy("a-day", Selector::ALL, rules))]);
+        given.when(by(rotate())).refuses(denied_by("a-day", "longest_lifetime"));
+        given.when(by(RotateKey { expires_at: Some(NOW.plus_millis(day_ms)), ..rotate() })).is_done();
+    }
+}

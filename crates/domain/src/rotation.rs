@@ -59,3 +59,28 @@ pub struct Rotation {
     /// When it began.
     pub started_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_needs_spans_that_usage_covers() {
+        let day = RotationRule::DAY_MS;
+        assert_eq!(RotationRule::on_evidence(day, 30 * day), Ok(RotationRule::DEFAULT));
+        for (quiet_ms, look_back_ms, fits) in [
+            (1_000, 1_000, true),
+            (999, day, false),
+            (0, 0, false),
+            (2_000, 1_999, false),
+            (day, 90 * day, true),
+            (day, 90 * day + 1, false),
+        ] {
+            assert_eq!(
+                RotationRule::on_evidence(quiet_ms, look_back_ms).is_ok(),
+                fits,
+                "{quiet_ms} {look_back_ms}"
+            );
+        }
+    }
+}

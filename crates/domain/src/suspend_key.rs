@@ -42,3 +42,60 @@ impl SuspendKey {
         Ok(KeySuspended { reason: self.reason, note: self.note.clone(), until: self.until })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{
+        GivenKey, KEY_ID, LATER, NOW, acme, given_key, issued, refused_on_ended_keys, reinstated, suspended,
+        text,
+    };
+
+    fn suspend(until: Option<Timestamp>) -> SuspendKey {
+        SuspendKey { tenant: acme(), key_id: KEY_ID, reason: SuspendReason::Investigating, note: None, until }
+    }
+
+    fn suspend_until(until: Option<Timestamp>) -> impl Fn(&GivenKey) -> Result<KeySuspended, Refusal> {
+        move |given| suspend(until).decide(given.key(), given.last_operator, given.now)
+    }
+
+    #[test]
+    fn a_key_is_suspended_for_every_reason() {
+        for reason in SuspendReason::ALL {
+            let note = Some(text("odd senders"));
+            let command = SuspendKey { reason, note: note.clone(), ..suspend(None) };
+            given_key([issued()])
+                .when(|given| command.decide(given.key(), given.last_operator, given.now))
+                .then(KeySuspended { reason, note, until: None });
+        }
+    }
+
+    #[test]
+    fn a_suspension_ends_in_the_future_or_never() {
+        assert_eq!(given_key([issued()]).when(suspend_until(Some(LATER))).is_done().until, Some(LATER));
+        given_key([issued()])
+            .when(suspend_until(Some(NOW)))
+            .refuses(Refusal::SuspensionInPast { until: NOW });
+    }
+
+    #[test]
+    fn suspending_twice_is_refused_and_again_after_reinstating_is_not() {
+        given_key([issued(), suspended(None)])
+            .when(suspend_until(Some(LATER)))
+            .refuses(Refusal::AlreadySuspended);
+        given_key([issued(), suspended(None), reinstated()]).when(suspend_until(None)).is_done();
+    }
+
+    #[test]
+    fn the_last_operator_stays() {
+        given_key([issued()])
+            .being_the_last_operator()
+            .when(suspend_until(None))
+            .refuses(Refusal::LastOperator);
+    }
+
+    #[test]
+    fn a_key_that_has_ended_is_not_suspended() {
+        refused_on_ended_keys(suspend_until(None));
+    }
+}

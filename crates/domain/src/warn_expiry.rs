@@ -31,3 +31,52 @@ impl WarnExpiry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, KeyExpiryChanged};
+    use crate::given::{
+        EXPIRES_AT, GivenKey, KEY_ID, acme, given_key, issued, issued_for_ever, refused_on_ended_keys,
+        suspended,
+    };
+
+    const BEFORE_MS: u64 = 60_000;
+
+    fn warn(given: &GivenKey) -> Result<ExpiryWarned, Refusal> {
+        let command = WarnExpiry { tenant: acme(), key_id: KEY_ID, before_ms: BEFORE_MS };
+        command.decide(given.key(), given.now)
+    }
+
+    #[test]
+    fn notice_is_given_within_the_span_and_not_outside() {
+        let expiry = EXPIRES_AT.as_millis();
+        for (at, due) in
+            [(expiry - BEFORE_MS - 1, false), (expiry - BEFORE_MS, true), (expiry - 1, true), (expiry, false)]
+        {
+            let outcome = given_key([issued(), suspended(None)]).at(Timestamp::from_millis(at)).when(warn);
+            match due {
+                true => outcome.then(ExpiryWarned { expires_at: EXPIRES_AT }),
+                false => outcome.refuses(Refusal::WarningNotDue),
+            }
+        }
+    }
+
+    #[test]
+    fn an_expiry_that_was_moved_or_taken_away_is_not_warned_of() {
+        let moved = EXPIRES_AT.plus_millis(BEFORE_MS);
+        for expires_at in [Some(moved), None] {
+            let changed = Event::KeyExpiryChanged(KeyExpiryChanged { expires_at });
+            given_key([issued(), changed])
+                .at(Timestamp::from_millis(EXPIRES_AT.as_millis() - 1))
+                .when(warn)
+                .refuses(Refusal::WarningNotDue);
+        }
+        given_key([issued_for_ever()]).when(warn).refuses(Refusal::WarningNotDue);
+    }
+
+    #[test]
+    fn a_key_that_has_ended_is_not_warned_of() {
+        refused_on_ended_keys(warn);
+    }
+}
