@@ -13,9 +13,8 @@ use crate::client::Client;
 use crate::clock;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::flags::ServerFlags;
 use crate::screen::{self, Paint, printable};
-use crate::target::Connection;
 use check::{Check, State};
 
 /// How often `--wait` looks again.
@@ -29,9 +28,7 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
     wait: u64,
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: ServerFlags,
 }
 
 impl Doctor {
@@ -45,7 +42,7 @@ impl Doctor {
             }
             thread::sleep(LOOK_AGAIN);
         };
-        if self.output.json {
+        if self.flags.output.json {
             let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
             screen::data(&json!({"ok": !broken, "checks": checks}).to_string())?;
         } else {
@@ -56,12 +53,12 @@ impl Doctor {
 
     fn look(&self) -> Result<Vec<Check>, Failure> {
         let mut checks = Vec::new();
-        let url = match self.connection.url() {
+        let url = match self.flags.connection.url() {
             Ok(url) => url,
             Err(failure) => return Ok(vec![Check::failed("address", &failure)]),
         };
         checks.push(Check::ok("address", format!("{} (from {})", url.text, url.origin)));
-        let key = match self.connection.key() {
+        let key = match self.flags.connection.key() {
             Ok(key) => {
                 checks.push(Check::ok("operator key", format!("found in {}", key.origin)));
                 checks.extend(key.file.as_deref().map(check::key_file));
@@ -72,7 +69,7 @@ impl Doctor {
                 None
             }
         };
-        let client = Client::of(&self.connection, url, key.as_ref())?;
+        let client = Client::of(&self.flags.connection, url, key.as_ref())?;
         checks.extend(server::look(&client, key.as_ref()));
         Ok(checks)
     }

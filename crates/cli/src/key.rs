@@ -1,12 +1,14 @@
 //! `rescind key`: a key's whole life.
 
+mod handover;
 mod issue;
+mod key_file;
 mod list;
 mod revoke;
 mod show;
 mod verify;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -33,26 +35,5 @@ impl KeyVerb {
             Self::Verify(verify) => verify.run(),
             Self::Revoke(revoke) => revoke.run(),
         }
-    }
-}
-
-/// In which tenant.
-#[derive(Args, Debug)]
-pub(crate) struct InTenant {
-    /// The tenant of the key
-    #[arg(long, default_value = "default")]
-    tenant: String,
-}
-
-impl InTenant {
-    /// `/v1/tenants/<tenant>/keys`
-    fn keys_path(&self) -> Result<String, Failure> {
-        let tenant = crate::client::segment("tenant id", &self.tenant)?;
-        Ok(format!("/v1/tenants/{tenant}/keys"))
-    }
-
-    /// `/v1/tenants/<tenant>/keys/<key id>`
-    fn key_path(&self, key_id: &str) -> Result<String, Failure> {
-        Ok(format!("{}/{}", self.keys_path()?, crate::key_id::parse(key_id)?))
     }
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod environment;
 mod exit;
 mod failure;
+mod flags;
 mod key;
 mod key_id;
 mod lines;
@@ -23,6 +24,7 @@ mod sse;
 mod table;
 mod target;
 mod tenant;
+mod variable;
 mod watch;
 mod when;
 

@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::client::{Call, Client};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, text};
+use crate::flags::ServerFlags;
+use crate::output::text;
 use crate::problem::NO_SERVER;
 use crate::screen::{self, Paint, printable};
 use crate::sse::{SseEvent, next_event};
-use crate::target::Connection;
 
 /// The first pause before the feed is opened again; doubled each time until it was heard again.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -39,9 +39,7 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: ServerFlags,
 }
 
 /// Where the feed is resumed.
@@ -54,7 +52,7 @@ struct Place {
 
 impl Watch {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
+        let client = self.flags.client()?;
         let last_id = self.from.map(|from| from.saturating_sub(1).to_string());
         let mut place = Place { last_id, log_id: None };
         let mut pause = FIRST_PAUSE;
@@ -113,7 +111,7 @@ impl Watch {
             "reset" => {
                 screen::say("the log ends before what was heard: it was set back; hearing from its head on");
             }
-            _ if self.output.json => screen::data(&event.data)?,
+            _ if self.flags.output.json => screen::data(&event.data)?,
             _ => screen::data(&line(&data, Paint::stdout()))?,
         }
         // Only after it was printed: what is asked for next is what was not seen yet.

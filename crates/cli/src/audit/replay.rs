@@ -5,13 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Call, Client};
+use crate::client::Call;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::flags::ServerFlags;
 use crate::lines::next_line;
-use crate::output::Output;
 use crate::screen;
-use crate::target::Connection;
 use crate::{clock, key_id, when};
 
 /// How long the answer may pause: a long log with few events that are wanted is searched in silence.
@@ -42,16 +41,14 @@ pub(crate) struct Replay {
     /// Up to this position, itself included
     #[arg(long, value_name = "POSITION")]
     to: Option<u64>,
-    #[command(flatten)]
-    connection: Connection,
     // The output is JSON in any case; the flag is there so that scripts need no exception.
     #[command(flatten)]
-    output: Output,
+    flags: ServerFlags,
 }
 
 impl Replay {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
+        let client = self.flags.client()?;
         let now = clock::wall();
         let instant = |flag: &str, text: Option<&str>| {
             let read = text.map(|text| when::past(text, now)).transpose();

@@ -1,32 +1,31 @@
-//! `rescind key issue`: a new key, whose secret is shown this once, alone on stdout or in a file of its own.
-
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+//! `rescind key issue`: a new key, whose secret is shown this once.
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::InTenant;
-use crate::client::{Answer, Call, Client};
+use super::handover::Handover;
+use super::key_file::KeyFile;
+use crate::client::{Answer, Call};
 use crate::clock;
 use crate::confirm;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, text};
+use crate::flags::{CommandFlags, KeyFlags};
+use crate::output::text;
 use crate::screen;
-use crate::target::Connection;
 use crate::when;
 
 /// Issue a key; its secret is shown this once
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The key alone goes to stdout, or with --out into a new file that only you may read.
+The key alone goes to stdout, or with --out into a new file that only you may read. A file that is there is never
+written over: a key in it may be the only copy.
 
 Examples:
   rescind key issue --owner campaign-team --name 'campaign mailer' --scope campaigns:send --label service=mailer --out mailer.key
-  rescind key issue --owner campaign-team --scope 'lists:*' --expires 90d --json")]
+  rescind key issue --owner campaign-team --scope 'lists:*' --expires 90d --json
+  rescind key issue --owner campaign-team --format dotenv --variable MAILER_KEY --out mailer.env
+  rescind key issue --owner campaign-team --format k8s-secret --secret-name mailer | kubectl apply -f -")]
 pub(crate) struct Issue {
     /// Whom it belongs to: a person or a machine
     #[arg(long)]
@@ -49,18 +48,12 @@ pub(crate) struct Issue {
     /// Real campaigns, or trying things out
     #[arg(long, value_name = "live|test", value_parser = ["live", "test"], default_value = "live", hide_possible_values = true)]
     environment: String,
-    /// Write the key into this file, which must not exist yet; only you may read it
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Repeat an earlier command whose outcome is not known, under the id it had
-    #[arg(long, value_name = "ID")]
-    command_id: Option<String>,
     #[command(flatten)]
-    tenant: InTenant,
+    handover: Handover,
     #[command(flatten)]
-    connection: Connection,
+    command: CommandFlags,
     #[command(flatten)]
-    output: Output,
+    flags: KeyFlags,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -72,13 +65,12 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 impl Issue {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
-        let path = self.tenant.keys_path()?;
+        let client = self.flags.client()?;
+        let path = self.flags.keys_path()?;
         let body = self.body()?;
         // Made before the key is: a secret that is shown once must not meet a file that cannot be written.
-        let mut file = self.out.as_deref().map(KeyFile::create).transpose()?;
-        let id = self.command_id.clone().unwrap_or_else(clock::draw_command_id);
-        let mut answer = client.send(&Call::command(&path, body.clone(), &id))?;
+        let mut file = self.handover.prepare(self.flags.server.output.json)?;
+        let mut answer = client.send(&self.command.call(&path, body.clone()))?;
         if answer.body["key"].is_null() {
             if !self.replaces(&answer)? {
                 return self.shown_already(&answer);
@@ -122,7 +114,7 @@ impl Issue {
 
     /// Offers, to a person, to take the place of a key whose secret nobody has.
     fn replaces(&self, answer: &Answer) -> Result<bool, Failure> {
-        if self.output.json || !screen::is_interactive() {
+        if self.flags.server.output.json || !screen::is_interactive() {
             return Ok(false);
         }
         screen::say(&format!(
@@ -133,7 +125,7 @@ impl Issue {
     }
 
     fn shown_already(&self, answer: &Answer) -> Result<Exit, Failure> {
-        if self.output.json {
+        if self.flags.server.output.json {
             screen::data(&answer.body.to_string())?;
         }
         let key_id = text(&answer.body, "key_id");
@@ -147,103 +139,33 @@ impl Issue {
         .remedy("if you have the secret from the first answer, all is well: there is one key")
         .remedy(format!(
             "if that answer was lost: rescind key revoke {key_id} --tenant {} --reason superseded",
-            self.tenant.tenant
+            self.flags.tenant
         ))
         .remedy("then issue a new one, without --command-id"))
     }
 
-    fn hand_over(&self, mut body: Value, file: Option<&mut KeyFile>) -> Result<Exit, Failure> {
+    fn hand_over(&self, body: Value, file: Option<&mut KeyFile>) -> Result<Exit, Failure> {
         let key_id = text(&body, "key_id");
-        let Value::String(key) = body["key"].take() else {
-            return Err(Failure::new(Exit::Error, "unexpected_answer", "the server's answer holds no key"));
-        };
-        if let Some(file) = file {
-            file.keep(&key)?;
-            body["key_file"] = json!(file.path);
-        } else if self.output.json {
-            body["key"] = Value::String(key);
-        } else {
-            screen::data(&key)?;
-        }
-        if self.output.json {
-            screen::data(&body.to_string())?;
-        } else {
-            let place =
-                self.out.as_ref().map(|path| format!(" It is in {}.", path.display())).unwrap_or_default();
+        let json = self.flags.server.output.json;
+        self.handover.give(body, file, json)?;
+        if !json {
             screen::say(&format!(
-                "issued key {key_id} for {}. The key is shown once: keep it where its service reads it.{place}",
-                screen::printable(&self.owner)
+                "issued key {key_id} for {}. The key is shown once: keep it where its service reads it.{}",
+                screen::printable(&self.owner),
+                self.handover.place()
             ));
             screen::say(&format!(
                 "  to revoke it: rescind key revoke {key_id} --tenant {} --reason …",
-                self.tenant.tenant
+                self.flags.tenant
             ));
         }
         Ok(Exit::Ok)
     }
 }
 
-/// A new file for one key, removed again unless the key came to lie in it.
-struct KeyFile {
-    path: PathBuf,
-    file: File,
-    kept: bool,
-}
-
-impl KeyFile {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = created.map_err(|error| {
-            Failure::new(
-                Exit::Error,
-                "key_file",
-                format!("cannot create {}; no key was issued", path.display()),
-            )
-            .because(error.to_string())
-            .remedy("choose a path that does not exist yet, in a folder that does")
-        })?;
-        Ok(Self { path: path.to_owned(), file, kept: false })
-    }
-
-    fn keep(&mut self, key: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(format!("{key}\n").as_bytes()).and_then(|()| self.file.sync_all());
-        written.map_err(|error| {
-            Failure::io(format!("cannot write the key to {}", self.path.display()), &error)
-                .remedy("its secret is lost: revoke the key as superseded and issue another")
-        })?;
-        self.kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for KeyFile {
-    fn drop(&mut self) {
-        if !self.kept {
-            drop(fs::remove_file(&self.path));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    #[test]
-    fn a_key_file_is_new_private_and_gone_without_a_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mailer.key");
-        drop(KeyFile::create(&path).unwrap());
-        assert!(!path.exists(), "no key, no file");
-
-        let mut file = KeyFile::create(&path).unwrap();
-        file.keep("rsk_live_x").unwrap();
-        drop(file);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "rsk_live_x\n");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(KeyFile::create(&path).is_err(), "a file that is there is not written over");
-    }
 
     #[test]
     fn a_label_has_a_name() {

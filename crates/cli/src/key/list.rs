@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{InTenant, PAGE};
-use crate::client::{Call, Client};
+use super::PAGE;
+use crate::client::Call;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, items, keys_table, text};
+use crate::flags::KeyFlags;
+use crate::output::{items, keys_table, text};
 use crate::screen::{self, Paint};
-use crate::target::Connection;
 use crate::{clock, when};
 
 /// Pages that `--all` reads before it gives up: 200 million keys, so only a server that repeats itself gets there.
@@ -51,11 +51,7 @@ pub(crate) struct List {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    tenant: InTenant,
-    #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: KeyFlags,
 }
 
 fn standings() -> Vec<&'static str> {
@@ -64,14 +60,14 @@ fn standings() -> Vec<&'static str> {
 
 impl List {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
+        let client = self.flags.client()?;
         let call = client.fresh(self.call()?);
         let mut cursor = self.cursor.clone();
         let mut shown = Vec::new();
         for _ in 0..MAX_PAGES {
             let body = client.send(&call.clone().with_some("cursor", cursor.take()))?.body;
             cursor = body["next_cursor"].as_str().map(str::to_owned);
-            if self.output.json {
+            if self.flags.server.output.json {
                 screen::data(&body.to_string())?;
             } else {
                 shown.extend_from_slice(items(&body, "keys"));
@@ -80,7 +76,7 @@ impl List {
                 break;
             }
         }
-        if !self.output.json {
+        if !self.flags.server.output.json {
             self.tell(&shown, cursor.as_deref())?;
         }
         Ok(Exit::Ok)
@@ -94,7 +90,7 @@ impl List {
             )),
             None => None,
         };
-        Ok(Call::get(self.tenant.keys_path()?)
+        Ok(Call::get(self.flags.keys_path()?)
             .with_some("owner", self.owner.as_ref())
             .with_some("standing", self.standing.as_ref())
             .with_some("label", self.label.as_ref())
@@ -106,7 +102,7 @@ impl List {
 
     fn tell(&self, keys: &[Value], cursor: Option<&str>) -> Result<(), Failure> {
         if keys.is_empty() {
-            screen::say(&format!("no such key in tenant {}", self.tenant.tenant));
+            screen::say(&format!("no such key in tenant {}", self.flags.tenant));
             return Ok(());
         }
         keys_table(keys, Paint::stdout()).iter().try_for_each(|line| screen::data(line))?;

@@ -3,17 +3,16 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::InTenant;
 use crate::client::{Answer, Call, Client};
 use crate::clock;
 use crate::confirm;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::flags::{CommandFlags, KeyFlags};
 use crate::key_id;
-use crate::output::{Output, fields, standing, text};
+use crate::output::{fields, standing, text};
 use crate::problem::NO_SERVER;
 use crate::screen::{self, Paint, printable};
-use crate::target::Connection;
 
 /// Revoke a key: it is refused from then on, for ever
 #[derive(Args, Debug)]
@@ -35,15 +34,10 @@ pub(crate) struct Revoke {
     /// The key's name, or its id if it has none: for scripts, instead of being asked
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Repeat an earlier command whose outcome is not known, under the id it had
-    #[arg(long, value_name = "ID")]
-    command_id: Option<String>,
     #[command(flatten)]
-    tenant: InTenant,
+    command: CommandFlags,
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: KeyFlags,
 }
 
 fn reasons() -> Vec<&'static str> {
@@ -52,8 +46,8 @@ fn reasons() -> Vec<&'static str> {
 
 impl Revoke {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
-        let path = self.tenant.key_path(&self.key_id)?;
+        let client = self.flags.client()?;
+        let path = self.flags.key_path(&self.key_id)?;
         let key = self.look_at(&client, &path)?;
         let name = name_to_type(&key);
         confirm::confirm(&format!("revoke key {}", text(&key, "key_id")), &name, self.confirm.as_deref())?;
@@ -61,10 +55,9 @@ impl Revoke {
         if let Some(note) = &self.note {
             body["note"] = json!(note);
         }
-        let id = self.command_id.clone().unwrap_or_else(clock::draw_command_id);
-        let answer = client.send(&Call::command(format!("{path}/revoke"), body, &id))?;
+        let answer = client.send(&self.command.call(format!("{path}/revoke"), body))?;
         let told = answer.body.clone();
-        self.output.show(&told, |_| outcome(&key, &answer))?;
+        self.flags.server.output.show(&told, |_| outcome(&key, &answer))?;
         Ok(Exit::Ok)
     }
 }
@@ -74,7 +67,7 @@ impl Revoke {
     fn look_at(&self, client: &Client, path: &str) -> Result<Value, Failure> {
         match client.send(&client.fresh(Call::get(path))) {
             Ok(answer) => {
-                if !self.output.json {
+                if !self.flags.server.output.json {
                     preview(&answer.body);
                 }
                 Ok(answer.body)

@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{InTenant, PAGE};
+use super::PAGE;
 use crate::client::{Call, Client};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, fields, history_table, items, standing, text};
+use crate::flags::KeyFlags;
+use crate::output::{fields, history_table, items, standing, text};
 use crate::screen::{self, Paint};
-use crate::target::Connection;
 
 /// Show one key; never its secret, which nobody has but its holder
 #[derive(Args, Debug)]
@@ -21,11 +21,7 @@ pub(crate) struct Show {
     #[arg(long)]
     history: bool,
     #[command(flatten)]
-    tenant: InTenant,
-    #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: KeyFlags,
 }
 
 /// Label and member, in the order in which people ask.
@@ -50,11 +46,11 @@ const SHOWN: [(&str, &str); 16] = [
 
 impl Show {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
-        let path = self.tenant.key_path(&self.key_id)?;
+        let client = self.flags.client()?;
+        let path = self.flags.key_path(&self.key_id)?;
         let key = client.send(&client.fresh(Call::get(&path)))?.body;
         let history = if self.history { Some(read_history(&client, &path)?) } else { None };
-        if self.output.json {
+        if self.flags.server.output.json {
             let shown = match history {
                 Some(events) => json!({"key": key, "events": events}),
                 None => key,

@@ -8,12 +8,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::client::{Call, Client};
+use crate::client::Call;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, fields, text};
+use crate::flags::ServerFlags;
+use crate::output::{fields, text};
 use crate::screen::{self, Paint, printable};
-use crate::target::Connection;
 
 /// Longest input that is read; a foreign key may be long, but not so long.
 const MAX_INPUT: u64 = 8192;
@@ -43,15 +43,13 @@ pub(crate) struct Verify {
     #[arg(long)]
     tenant: Option<String>,
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: ServerFlags,
 }
 
 impl Verify {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let key = self.read_key()?;
-        let client = Client::find(&self.connection)?;
+        let client = self.flags.client()?;
         let mut body = json!({"key": &*key});
         for (name, value) in [("scope", &self.scope), ("network", &self.network), ("tenant", &self.tenant)] {
             if let Some(value) = value {
@@ -60,8 +58,8 @@ impl Verify {
         }
         let answer = client.send(&Call::ask("/v1/verify", body))?;
         let verdict = text(&answer.body, "verdict");
-        self.output.show(&answer.body, tell)?;
-        if let Some(advice) = advice(&verdict).filter(|_| !self.output.json) {
+        self.flags.output.show(&answer.body, tell)?;
+        if let Some(advice) = advice(&verdict).filter(|_| !self.flags.output.json) {
             screen::say(advice);
         }
         Ok(if verdict == "valid" { Exit::Ok } else { Exit::NotValid })

@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::client::{Call, Client};
+use crate::client::Call;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, items, text};
+use crate::flags::ServerFlags;
+use crate::output::{items, text};
 use crate::screen::Paint;
 use crate::table::Table;
-use crate::target::Connection;
 
 /// Tenants asked for at once.
 const PAGE: u16 = 200;
@@ -19,14 +19,12 @@ const PAGE: u16 = 200;
 #[command(after_help = "Example:\n  rescind tenant list --json")]
 pub(crate) struct List {
     #[command(flatten)]
-    connection: Connection,
-    #[command(flatten)]
-    output: Output,
+    flags: ServerFlags,
 }
 
 impl List {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let client = Client::find(&self.connection)?;
+        let client = self.flags.client()?;
         let call = client.fresh(Call::get("/v1/tenants").with("limit", PAGE));
         let mut tenants: Vec<Value> = Vec::new();
         let mut cursor = None;
@@ -40,7 +38,7 @@ impl List {
             }
             cursor = next;
         }
-        self.output.show(&json!({"tenants": tenants}), table)?;
+        self.flags.output.show(&json!({"tenants": tenants}), table)?;
         Ok(Exit::Ok)
     }
 }
