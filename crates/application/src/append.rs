@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use domain::{CommandId, Envelope, EventId, KeyId};
+use domain::{
+    CommandId, Envelope, Event, EventId, KeyId, Position, RequestTag, Revision, StreamName, Timestamp,
+};
 use eventlog::{AppendError, NewEvent, Outcome, Queue, StreamId, StreamWrite, Unit};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::application::Application;
-use crate::outcome::CommandError;
+use crate::outcome::{CommandError, Request};
 
 /// How long a command may stay in doubt before its client is told so: longer than a NATS leader election (about 4 s), shorter
 /// than the time-outs of the usual HTTP clients (10 s and up).
@@ -16,19 +18,22 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(6);
 const RESEND_AFTER: Duration = Duration::from_millis(20);
 const RESEND_AFTER_MAX: Duration = Duration::from_millis(500);
 
-/// One event on its way into the log.
+/// The next events of one stream, on their way into the log.
 pub(crate) struct Draft {
-    pub(crate) envelope: Envelope,
-    pub(crate) expected: domain::Position,
+    pub(crate) stream: StreamName,
+    /// The position of the stream's last event.
+    pub(crate) expected: Position,
+    pub(crate) envelopes: Vec<Envelope>,
 }
 
 impl Draft {
     fn into_write(self) -> StreamWrite {
-        let payload = wire::encode(&self.envelope).into();
+        let new =
+            |envelope: &Envelope| NewEvent { id: envelope.event_id, payload: wire::encode(envelope).into() };
         StreamWrite {
-            stream: StreamId::from(&self.envelope.stream),
+            stream: StreamId::from(&self.stream),
             expected: self.expected,
-            events: vec![NewEvent { id: self.envelope.event_id, payload }],
+            events: self.envelopes.iter().map(new).collect(),
         }
     }
 }
@@ -36,6 +41,35 @@ impl Draft {
 impl Application {
     pub(crate) fn draw_event_id(&self) -> EventId {
         EventId::from_u128(self.ambient.draw_ulid())
+    }
+
+    /// The events that a command made at `now`, as they follow a stream's `expected` event of revision `after`.
+    pub(crate) fn draft(
+        &self,
+        (request, tag): (&Request, RequestTag),
+        stream: StreamName,
+        (expected, after): (Position, Revision),
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Draft {
+        let mut revision = after;
+        let envelope = |event| {
+            revision = revision.next();
+            Envelope {
+                event_id: self.draw_event_id(),
+                stream: stream.clone(),
+                revision,
+                occurred_at: now,
+                actor: request.actor.clone(),
+                command_id: request.command_id.clone(),
+                request_tag: tag,
+                cause: request.cause,
+                trace_context: request.trace_context.clone(),
+                event,
+            }
+        };
+        let envelopes = events.into_iter().map(envelope).collect();
+        Draft { stream, expected, envelopes }
     }
 
     /// Appends the drafts as one unit. In doubt the identical unit is sent again: the log answers a unit that stands

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use domain::{Key, Permission, Position, TenantId, operator};
 use eventlog::{EventLog, SealStore};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::timeout;
 use verify::KeyIndex;
 
 use crate::ambient::Ambient;
 use crate::lease::LeaseState;
 use crate::tag_secrets::TagSecrets;
+use crate::tenant_states::TenantStates;
+
+/// How long a change waits for this server's own index, so that whoever asks next finds it. The index is microseconds
+/// behind; if it takes longer, the answer's position lets the client wait for it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Carries out commands. Shared by all that ask; holds no state of keys of its own.
 ///
@@ -22,8 +27,9 @@ pub struct Application {
     pub(crate) index: Arc<KeyIndex>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) tag_secrets: TagSecrets,
+    pub(crate) tenant_states: TenantStates,
     pub(crate) lease: Arc<LeaseState>,
-    /// Held while an operator is revoked, until the index shows it: two that go at once must not both see the other stay.
+    /// See [`Self::alone_among_operators`].
     pub(crate) last_operator: Mutex<()>,
     applied: watch::Receiver<Position>,
 }
@@ -44,6 +50,7 @@ impl Application {
             index,
             ambient,
             tag_secrets: TagSecrets::new(seals),
+            tenant_states: TenantStates::default(),
             lease,
             last_operator: Mutex::new(()),
             applied,
@@ -57,6 +64,20 @@ impl Application {
         }
         let mut applied = self.applied.clone();
         matches!(timeout(at_most, applied.wait_for(|at| *at >= position)).await, Ok(Ok(_)))
+    }
+
+    /// Waits a moment until this server's index shows a change; whether it does.
+    pub(crate) async fn wait_shown(&self, position: Position) -> bool {
+        self.wait_applied(position, SHOWN_WITHIN).await
+    }
+
+    /// Held while a change in the operators' tenant is decided and until the index shows it: two that end operators at once
+    /// must not both see the other stay. None in other tenants.
+    pub(crate) async fn alone_among_operators(&self, tenant: &TenantId) -> Option<MutexGuard<'_, ()>> {
+        match tenant.is_operators() {
+            true => Some(self.last_operator.lock().await),
+            false => None,
+        }
     }
 
     /// The tag under which an owner's keys are found; none if the tenant was never opened.

@@ -1,15 +1,16 @@
 //! The first operator: how a service that nobody may command yet gets somebody who may.
 
 use domain::{
-    Actor, Cause, CommandId, Envelope, Environment, Event, IssueKey, KeyId, Labels, Networks, OpenTenant,
-    Owner, ParsedKey, Permission, Personal, PersonalText, PlainKey, PlainSecret, Position, Prefix, Revision,
-    ScopeSet, StreamName, TenantId, Timestamp, format_key,
+    Actor, Cause, CommandId, Environment, Event, Grant, IssueKey, KeyId, Labels, Networks, OpenTenant,
+    ParsedKey, Permission, PersonalText, PlainKey, PlainSecret, Position, Prefix, Revision, ScopeSet,
+    StreamName, TenantId, Timestamp, format_key,
 };
 use eventlog::{Outcome, Queue};
 use wire::{Canonical, TagSecret};
 
 use crate::append::Draft;
 use crate::application::Application;
+use crate::asked_grant::AskedGrant;
 use crate::issue_key::{IssueRequest, Issued};
 use crate::outcome::{CommandError, Request};
 
@@ -101,17 +102,12 @@ impl Application {
             cause: Cause::Bootstrap,
             command_id: CommandId::from_u128(self.ambient.draw_ulid()),
             may_be_repeat: false,
+            if_match: None,
             trace_context: None,
         };
         let asked = IssueRequest {
             tenant: TenantId::operators(),
-            environment: Environment::Live,
-            name: Some(text("recovered operator")),
-            owner: text(FIRST_OWNER),
-            scopes: every_permission(),
-            labels: Labels::default(),
-            networks: Networks::default(),
-            expires_at: None,
+            grant: AskedGrant { name: Some(text("recovered operator")), ..first_grant() },
             issuer: None,
         };
         self.issue_key(&request, asked).await
@@ -126,24 +122,12 @@ impl Application {
         let now = self.ambient.now();
         let open = OpenTenant { tenant: TenantId::operators(), name: None, prefix: Prefix::default() };
         let opened = open.decide(None)?;
-        let owner = Owner { tag: secret.owner_tag(FIRST_OWNER), name: Personal::Plain(text(FIRST_OWNER)) };
         let issue = IssueKey {
             tenant: TenantId::operators(),
-            environment: key.environment,
-            name: Some(Personal::Plain(text("first operator"))),
-            owner,
-            scopes: every_permission(),
-            labels: Labels::default(),
-            networks: Networks::default(),
-            expires_at: None,
+            grant: Grant { environment: key.environment, ..first_grant().tagged(secret) },
             issuer: None,
         };
-        let tenant = domain::Tenant {
-            id: open.tenant.clone(),
-            prefix: open.prefix.clone(),
-            closed: false,
-            revision: Revision::new(1),
-        };
+        let tenant = domain::Tenant::opened(open.tenant.clone(), None, open.prefix.clone());
         let issued = issue.decide(&tenant, None, key.digest(), now)?;
         let opened = self.first_event(
             StreamName::Tenant(tenant.id.clone()),
@@ -167,19 +151,21 @@ impl Application {
         now: Timestamp,
         event: Event,
     ) -> Draft {
-        let envelope = Envelope {
-            event_id: self.draw_event_id(),
-            stream,
-            revision: Revision::new(1),
-            occurred_at: now,
-            actor: Actor::System,
-            command_id: id.clone(),
-            request_tag: secret.request_tag(command),
-            cause: Cause::Bootstrap,
-            trace_context: None,
-            event,
-        };
-        Draft { envelope, expected: Position::NONE }
+        let request = Request::system(Cause::Bootstrap, id.clone());
+        let tag = secret.request_tag(command);
+        self.draft((&request, tag), stream, (Position::NONE, Revision::NONE), now, vec![event])
+    }
+}
+
+fn first_grant() -> AskedGrant {
+    AskedGrant {
+        environment: Environment::Live,
+        name: Some(text("first operator")),
+        owner: text(FIRST_OWNER),
+        scopes: every_permission(),
+        labels: Labels::default(),
+        networks: Networks::default(),
+        expires_at: None,
     }
 }
 

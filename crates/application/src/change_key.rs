@@ -3,36 +3,82 @@
 use std::sync::Arc;
 
 use domain::{
-    Envelope, Event, Key, KeyId, Position, Refusal, RequestTag, Revision, Standing, StreamName, TenantId,
-    Timestamp,
+    Event, IssueKey, Key, KeyId, Life, Position, Refusal, RequestTag, Revision, Standing, StreamName,
+    TenantId, Timestamp,
 };
 use eventlog::{Outcome, Queue};
-use wire::TagSecret;
+use wire::{Canonical, TagSecret};
 
-use crate::append::Draft;
 use crate::application::Application;
 use crate::history::History;
 use crate::outcome::{Changed, CommandError, Request};
 
 /// How often a command is decided anew because another event came first. Each round lost means that some other command on
 /// the same key won; ten in a row is a client in a loop.
-const MAX_ROUNDS: u32 = 10;
+pub(crate) const MAX_ROUNDS: u32 = 10;
 
-/// A command on one existing key, without what it decides.
-pub(crate) struct KeyCommand<'a> {
-    pub(crate) request: &'a Request,
+/// Which key a command is about, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct OnKey<'a> {
     pub(crate) tenant: &'a TenantId,
     pub(crate) key_id: KeyId,
-    pub(crate) tag: RequestTag,
     pub(crate) queue: Queue,
+    pub(crate) needs: Needs,
+}
+
+/// What a command has to know of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// What the index keeps.
+    Key,
+    /// Its life too, which only its stream tells.
+    Life,
+}
+
+impl<'a> OnKey<'a> {
+    pub(crate) const fn new(tenant: &'a TenantId, key_id: KeyId) -> Self {
+        Self { tenant, key_id, queue: Queue::Normal, needs: Needs::Key }
+    }
+
+    pub(crate) const fn urgent(self) -> Self {
+        Self { queue: Queue::Urgent, ..self }
+    }
+
+    pub(crate) const fn background(self) -> Self {
+        Self { queue: Queue::Background, ..self }
+    }
+
+    pub(crate) const fn with_life(self) -> Self {
+        Self { needs: Needs::Life, ..self }
+    }
+
+    pub(crate) fn stream(&self) -> StreamName {
+        StreamName::Key(self.tenant.clone(), self.key_id)
+    }
 }
 
 /// The state that one round decides on.
-struct State {
-    key: Key,
-    last: Position,
+pub(crate) struct State {
+    pub(crate) key: Key,
+    pub(crate) last: Position,
     /// Read from the log's own stream rather than from the index.
-    read: bool,
+    pub(crate) read: bool,
+    life: Option<Life>,
+}
+
+impl State {
+    /// The key's life, which a command that asked for it can count on.
+    ///
+    /// # Errors
+    /// [`Refusal::KeyQuarantined`] when the key's beginning cannot be read.
+    pub(crate) fn life(&self) -> Result<&Life, Refusal> {
+        self.life.as_ref().ok_or(Refusal::KeyQuarantined)
+    }
+}
+
+pub(crate) enum Read {
+    Repeated(Changed),
+    State(Box<State>),
 }
 
 impl Application {
@@ -42,94 +88,107 @@ impl Application {
         secret.ok_or(CommandError::NotFound)
     }
 
-    /// Decides and appends until the event stands, a rule says no, or the rounds are used up. A refusal or a miss is
+    /// Decides and appends until the events stand, a rule says no, or the rounds are used up. A refusal or a miss is
     /// answered only on what the log itself says, since another server may be ahead of this index.
-    pub(crate) async fn change_key(
+    pub(crate) async fn change_key<D>(
         &self,
-        command: &KeyCommand<'_>,
-        decide: impl Fn(&Key, Timestamp) -> Result<Event, Refusal> + Send + Sync,
-    ) -> Result<Changed, CommandError> {
-        let mut known = self.known(command)?;
+        request: &Request,
+        on: OnKey<'_>,
+        command: &(impl Canonical + Sync),
+        decide: D,
+    ) -> Result<Changed, CommandError>
+    where
+        D: Fn(&State, Timestamp) -> Result<Vec<Event>, Refusal> + Send + Sync,
+    {
+        let tag = self.tag_secret(on.tenant).await?.request_tag(command);
+        let mut known = self.known(request, on)?;
         for _ in 0..MAX_ROUNDS {
             let state = match known.take() {
                 Some(state) => state,
-                None => match self.read(command).await? {
+                None => match self.read(request, on, tag).await? {
                     Read::Repeated(changed) => return Ok(changed),
-                    Read::State(state) => state,
+                    Read::State(state) => *state,
                 },
             };
+            if request.if_match.is_some_and(|wanted| wanted != state.key.revision) {
+                if state.read {
+                    return Err(CommandError::RevisionMismatch { actual: state.key.revision });
+                }
+                continue;
+            }
             let now = self.ambient.now();
-            let event = match decide(&state.key, now) {
-                Ok(event) => event,
+            let events = match decide(&state, now) {
+                Ok(events) => events,
                 Err(refusal) if state.read => return Err(refusal.into()),
                 Err(_) => continue,
             };
-            let revision = state.key.revision.next();
-            let envelope = self.envelope(command, revision, now, event);
-            let draft = Draft { envelope, expected: state.last };
-            match self.append([draft], command.queue, &command.request.command_id, None).await? {
+            let at = (state.last, state.key.revision);
+            let draft = self.draft((request, tag), on.stream(), at, now, events);
+            let revision = draft.envelopes.last().map_or(state.key.revision, |last| last.revision);
+            match self.append([draft], on.queue, &request.command_id, None).await? {
                 Outcome::Appended { positions } => {
-                    let position = positions[0];
+                    let position = positions.into_iter().max().unwrap_or(state.last);
                     return Ok(Changed { position, revision, occurred_at: now, repeated: false });
                 }
                 Outcome::Conflict { .. } => {}
             }
         }
-        Err(CommandError::Unavailable { reason: "other commands on this key keep coming first".to_owned() })
+        Err(busy())
     }
 
     /// The index's state, when that is enough to decide on: not for a command id that may stand in the stream already, and
     /// not for a quarantined key, of which the index knows too little.
-    fn known(&self, command: &KeyCommand<'_>) -> Result<Option<State>, CommandError> {
-        let Some(state) = self.index.key(command.tenant, command.key_id) else { return Ok(None) };
-        let first = Revision::new(1);
-        if command.request.may_be_repeat {
+    fn known(&self, request: &Request, on: OnKey<'_>) -> Result<Option<State>, CommandError> {
+        let Some(state) = self.index.key(on.tenant, on.key_id) else { return Ok(None) };
+        if request.may_be_repeat {
             // The stream's first event stands under the command id that the key id was derived from.
-            if domain::IssueKey::key_id(command.tenant, &command.request.command_id) == command.key_id {
+            if IssueKey::key_id(on.tenant, &request.command_id) == on.key_id {
                 return Err(CommandError::CommandIdReused);
             }
-            if state.key.revision != first {
+            if state.key.revision != Revision::new(1) {
                 return Ok(None);
             }
         }
-        let usable = state.key.standing != Standing::Quarantined;
-        Ok(usable.then_some(State { key: state.key, last: state.last, read: false }))
+        let usable = state.key.standing != Standing::Quarantined && on.needs == Needs::Key;
+        Ok(usable.then_some(State { key: state.key, last: state.last, read: false, life: None }))
     }
 
-    async fn read(&self, command: &KeyCommand<'_>) -> Result<Read, CommandError> {
-        let stream = StreamName::Key(command.tenant.clone(), command.key_id);
-        let history: History = self.history(stream).await?;
-        if let Some(changed) = history.repeated(&command.request.command_id, command.tag)? {
+    /// The state that the key's own stream tells, or the outcome that stands in it under this command id.
+    pub(crate) async fn read(
+        &self,
+        request: &Request,
+        on: OnKey<'_>,
+        tag: RequestTag,
+    ) -> Result<Read, CommandError> {
+        let history = self.history(on.stream()).await?;
+        if let Some(changed) = history.repeated(&request.command_id, tag)? {
             return Ok(Read::Repeated(changed));
         }
-        let last = history.last();
-        let key = history.key().ok_or(CommandError::NotFound)?;
-        Ok(Read::State(State { key, last, read: true }))
+        self.state_of(on, &history).map(Box::new).map(Read::State).ok_or(CommandError::NotFound)
     }
 
-    fn envelope(
+    /// A key and its life as its stream tells them; none if there is no such key.
+    pub(crate) async fn key_and_life(
         &self,
-        command: &KeyCommand<'_>,
-        revision: Revision,
-        now: Timestamp,
-        event: Event,
-    ) -> Envelope {
-        Envelope {
-            event_id: self.draw_event_id(),
-            stream: StreamName::Key(command.tenant.clone(), command.key_id),
-            revision,
-            occurred_at: now,
-            actor: command.request.actor.clone(),
-            command_id: command.request.command_id.clone(),
-            request_tag: command.tag,
-            cause: command.request.cause,
-            trace_context: command.request.trace_context.clone(),
-            event,
+        tenant: &TenantId,
+        key_id: KeyId,
+    ) -> Result<Option<State>, CommandError> {
+        let on = OnKey::new(tenant, key_id);
+        let history = self.history(on.stream()).await?;
+        Ok(self.state_of(on, &history))
+    }
+
+    fn state_of(&self, on: OnKey<'_>, history: &History) -> Option<State> {
+        let mut key = history.key()?;
+        // A recall stands in the tenant's stream; what it covers is known to the index.
+        let indexed = self.index.key(on.tenant, on.key_id);
+        if indexed.is_some_and(|state| state.key.standing == Standing::Recalled) {
+            key.standing = Standing::Recalled;
         }
+        Some(State { key, last: history.last(), read: true, life: history.life() })
     }
 }
 
-enum Read {
-    Repeated(Changed),
-    State(State),
+pub(crate) fn busy() -> CommandError {
+    CommandError::Unavailable { reason: "other commands on the same stream keep coming first".to_owned() }
 }

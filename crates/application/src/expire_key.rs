@@ -1,10 +1,9 @@
 //! Carries out `ExpireKey`, which the service asks of itself when a key's time is up.
 
 use domain::{Cause, CommandId, Event, ExpireKey, Timestamp};
-use eventlog::Queue;
 
 use crate::application::Application;
-use crate::change_key::KeyCommand;
+use crate::change_key::OnKey;
 use crate::outcome::{Changed, CommandError, Request};
 
 impl Application {
@@ -21,14 +20,10 @@ impl Application {
         let id = format!("expiry-{}-{}", command.key_id, expires_at.as_millis());
         let id: CommandId = id.parse().expect("an id and a number are printable ASCII");
         let request = Request::system(Cause::Expiry, id);
-        let tag = self.tag_secret(&command.tenant).await?.request_tag(&command);
-        let key_command = KeyCommand {
-            request: &request,
-            tenant: &command.tenant,
-            key_id: command.key_id,
-            tag,
-            queue: Queue::Background,
-        };
-        self.change_key(&key_command, |key, now| command.decide(key, now).map(Event::KeyExpired)).await
+        let on = OnKey::new(&command.tenant, command.key_id).background();
+        self.change_key(&request, on, &command, |state, now| {
+            Ok(vec![Event::KeyExpired(command.decide(&state.key, now)?)])
+        })
+        .await
     }
 }

@@ -1,7 +1,8 @@
 //! What a stream says when it is read from the log itself: the state it makes, and whether a command id stands in it.
 
 use domain::{
-    CommandId, Envelope, Key, KeyId, Position, RequestTag, Revision, Standing, StreamName, Tenant, TenantId,
+    CommandId, Envelope, Key, KeyId, Life, Position, RequestTag, Revision, Standing, StreamName, Tenant,
+    TenantId, standing_after,
 };
 use eventlog::{ReadError, StreamId};
 use tracing::error;
@@ -31,13 +32,14 @@ impl History {
     /// # Errors
     /// [`CommandError::CommandIdReused`] when it stands here for another request.
     pub(crate) fn repeated(&self, id: &CommandId, tag: RequestTag) -> Result<Option<Changed>, CommandError> {
-        let first = self.events.iter().find_map(|(position, envelope)| {
+        // The last one: a command may have made several, and its outcome is where they end.
+        let last = self.events.iter().rev().find_map(|(position, envelope)| {
             envelope
                 .as_ref()
                 .filter(|envelope| envelope.command_id == *id)
                 .map(|envelope| (*position, envelope))
         });
-        match first {
+        match last {
             None => Ok(None),
             Some((_, envelope)) if envelope.request_tag != tag => Err(CommandError::CommandIdReused),
             Some((position, envelope)) => Ok(Some(Changed {
@@ -61,8 +63,8 @@ impl History {
                 // After damage a revocation still counts.
                 Some(Err(_)) | None => {
                     broken = true;
-                    let revoked =
-                        matches!(envelope.as_ref().map(|e| &e.event), Some(domain::Event::KeyRevoked(_)));
+                    let revoked = envelope.as_ref().and_then(|envelope| standing_after(&envelope.event))
+                        == Some(Standing::Revoked);
                     let was_revoked = key.as_ref().is_some_and(|key| key.standing == Standing::Revoked);
                     let mut known = key.take().unwrap_or_else(|| placeholder(tenant, *key_id));
                     known.standing =
@@ -77,12 +79,27 @@ impl History {
         key.map(|key| Key { revision: self.revision(), ..key })
     }
 
-    /// The tenant that this stream makes, as far as it can be read.
-    pub(crate) fn tenant(&self) -> Option<Tenant> {
-        self.events.iter().filter_map(|(_, envelope)| envelope.as_ref()).fold(None, |tenant, envelope| {
+    /// The same stream as it stood at an earlier position.
+    pub(crate) fn until(mut self, position: Position) -> Self {
+        self.events.retain(|(at, _)| *at <= position);
+        self
+    }
+
+    /// The key's life, as far as it can be read.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.envelopes().fold(None, Life::evolve)
+    }
+
+    /// What the readable events make of `tenant`.
+    pub(crate) fn tenant(&self, tenant: Option<Tenant>) -> Option<Tenant> {
+        self.envelopes().fold(tenant, |tenant, envelope| {
             let before = tenant.clone();
             Tenant::evolve(tenant, envelope).ok().or(before)
         })
+    }
+
+    fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
+        self.events.iter().filter_map(|(_, envelope)| envelope.as_ref())
     }
 }
 
@@ -106,9 +123,18 @@ fn placeholder(tenant: &TenantId, key_id: KeyId) -> Key {
 impl Application {
     /// Reads a whole stream from the log: what another server wrote a moment ago is there.
     pub(crate) async fn history(&self, stream: StreamName) -> Result<History, CommandError> {
+        self.history_after(stream, Position::NONE).await
+    }
+
+    /// Reads what a stream says after a position.
+    pub(crate) async fn history_after(
+        &self,
+        stream: StreamName,
+        after: Position,
+    ) -> Result<History, CommandError> {
         let recorded = self
             .log
-            .read_stream(&StreamId::from(&stream), Position::NONE)
+            .read_stream(&StreamId::from(&stream), after)
             .await
             .map_err(|error: ReadError| CommandError::unavailable(&error))?;
         let events = recorded
@@ -116,17 +142,5 @@ impl Application {
             .map(|event| (event.position, wire::decode(&stream, &event.payload).ok()))
             .collect();
         Ok(History { stream, events })
-    }
-
-    /// The tenant as the index knows it, else as the log does.
-    ///
-    /// # Errors
-    /// [`CommandError::NotFound`] when it was never opened.
-    pub(crate) async fn tenant(&self, tenant: &TenantId) -> Result<Tenant, CommandError> {
-        if let Some(state) = self.index.tenant(tenant) {
-            return Ok(state.tenant);
-        }
-        let history = self.history(StreamName::Tenant(tenant.clone())).await?;
-        history.tenant().ok_or(CommandError::NotFound)
     }
 }

@@ -1,9 +1,8 @@
 //! Carries out `OpenTenant`: the tenant's seal first, then its first event.
 
-use domain::{Envelope, Event, OpenTenant, Position, Refusal, Revision, StreamName};
+use domain::{Event, OpenTenant, Position, Refusal, Revision, StreamName};
 use eventlog::{Outcome, Queue};
 
-use crate::append::Draft;
 use crate::application::Application;
 use crate::outcome::{Changed, CommandError, Request};
 
@@ -24,19 +23,9 @@ impl Application {
             .map_err(|error| CommandError::unavailable(&error))?;
         let now = self.ambient.now();
         let revision = Revision::new(1);
-        let envelope = Envelope {
-            event_id: self.draw_event_id(),
-            stream: StreamName::Tenant(command.tenant.clone()),
-            revision,
-            occurred_at: now,
-            actor: request.actor.clone(),
-            command_id: request.command_id.clone(),
-            request_tag: secret.request_tag(&command),
-            cause: request.cause,
-            trace_context: request.trace_context.clone(),
-            event: Event::TenantOpened(command.decide(None)?),
-        };
-        let draft = Draft { envelope, expected: Position::NONE };
+        let event = Event::TenantOpened(command.decide(None)?);
+        let (tag, stream) = (secret.request_tag(&command), StreamName::Tenant(command.tenant.clone()));
+        let draft = self.draft((request, tag), stream, (Position::NONE, Revision::NONE), now, vec![event]);
         match self.append([draft], Queue::Normal, &request.command_id, None).await? {
             Outcome::Appended { positions } => {
                 Ok(Changed { position: positions[0], revision, occurred_at: now, repeated: false })

@@ -14,6 +14,8 @@ pub struct Request {
     pub command_id: CommandId,
     /// Whether the command id may have been sent before. One just made up cannot have been, which saves reading the stream.
     pub may_be_repeat: bool,
+    /// The revision that the key must have for the command to be decided at all.
+    pub if_match: Option<Revision>,
     /// The W3C `traceparent` it came with.
     pub trace_context: Option<Box<str>>,
 }
@@ -22,14 +24,21 @@ impl Request {
     /// What the service asks of itself. Its command ids are derived, so every server asks under the same one.
     #[must_use]
     pub const fn system(cause: Cause, command_id: CommandId) -> Self {
-        Self { actor: Actor::System, cause, command_id, may_be_repeat: true, trace_context: None }
+        Self {
+            actor: Actor::System,
+            cause,
+            command_id,
+            may_be_repeat: true,
+            if_match: None,
+            trace_context: None,
+        }
     }
 }
 
 /// A change that stands in the log, made now or by an earlier attempt under the same command id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// Where the event stands.
+    /// Where the event stands; the last one, where the command made several.
     pub position: Position,
     /// Its place in its stream.
     pub revision: Revision,
@@ -51,6 +60,23 @@ pub enum CommandError {
     /// The command id was used before for something else.
     #[error("the command id was used before with another request")]
     CommandIdReused,
+    /// The key is at another revision than the command was meant for.
+    #[error("the key is at revision {actual}, not at the one asked for")]
+    RevisionMismatch {
+        /// Where it is.
+        actual: Revision,
+    },
+    /// The token of a preview was altered, is of another tenant or selector, or too old.
+    #[error("the token is not of a recent preview of this recall")]
+    PreviewInvalid,
+    /// More keys would be recalled than the preview showed.
+    #[error("{count} keys would be recalled that the preview did not show")]
+    PreviewOutdated {
+        /// How many.
+        count: usize,
+        /// Some of them.
+        sample: Vec<KeyId>,
+    },
     /// Nothing happened; later may do.
     #[error("nothing was changed: {reason}")]
     Unavailable {

@@ -16,7 +16,9 @@ use eventlog::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Ambient, Application, Bootstrapped, CommandError, IssueRequest, Lease, LeaseState, Request};
+use crate::{
+    Ambient, Application, AskedGrant, Bootstrapped, CommandError, IssueRequest, Lease, LeaseState, Request,
+};
 
 const STALENESS: Duration = Duration::from_secs(5);
 
@@ -179,6 +181,7 @@ fn request(id: &str) -> Request {
         cause: Cause::Command,
         command_id: id.parse::<CommandId>().unwrap(),
         may_be_repeat: true,
+        if_match: None,
         trace_context: None,
     }
 }
@@ -186,13 +189,15 @@ fn request(id: &str) -> Request {
 fn asked(scope: &str) -> IssueRequest {
     IssueRequest {
         tenant: acme(),
-        environment: Environment::Live,
-        name: None,
-        owner: PersonalText::name("list-sender").unwrap(),
-        scopes: ScopeSet::parse([scope]).unwrap(),
-        labels: Labels::default(),
-        networks: Networks::default(),
-        expires_at: None,
+        grant: AskedGrant {
+            environment: Environment::Live,
+            name: None,
+            owner: PersonalText::name("list-sender").unwrap(),
+            scopes: ScopeSet::parse([scope]).unwrap(),
+            labels: Labels::default(),
+            networks: Networks::default(),
+            expires_at: None,
+        },
         issuer: None,
     }
 }
@@ -298,7 +303,8 @@ async fn tenants_open_once() {
 async fn every_server_records_an_expiry_under_one_command_id() {
     let kit = Kit::start().await;
     let expires_at = kit.ambient.now().plus_millis(1000);
-    let asked = IssueRequest { expires_at: Some(expires_at), ..asked("lists:read") };
+    let mut asked = asked("lists:read");
+    asked.grant.expires_at = Some(expires_at);
     let key_id = kit.application.issue_key(&request("short"), asked).await.unwrap().key_id;
     let expire = || kit.application.expire_key(ExpireKey { tenant: acme(), key_id }, expires_at);
     assert!(matches!(expire().await, Err(CommandError::Refused(Refusal::NotYetExpired))));

@@ -1,0 +1,56 @@
+//! The loop that every command on an existing tenant goes through: state, decide, append, settle.
+
+use domain::{Event, Refusal, StreamName, Tenant, TenantId, Timestamp};
+use eventlog::{Outcome, Queue};
+use wire::Canonical;
+
+use crate::application::Application;
+use crate::change_key::{MAX_ROUNDS, busy};
+use crate::outcome::{Changed, CommandError, Request};
+
+impl Application {
+    /// Decides and appends until the event stands, a rule says no, or the rounds are used up. The state is the log's own:
+    /// commands on tenants are few.
+    pub(crate) async fn change_tenant<D>(
+        &self,
+        request: &Request,
+        tenant: &TenantId,
+        queue: Queue,
+        command: &(impl Canonical + Sync),
+        decide: D,
+    ) -> Result<Changed, CommandError>
+    where
+        D: Fn(&Tenant, Timestamp) -> Result<Event, Refusal> + Send + Sync,
+    {
+        let tag = self.tag_secret(tenant).await?.request_tag(command);
+        let stream = StreamName::Tenant(tenant.clone());
+        if request.may_be_repeat
+            && let Some(changed) = self.history(stream.clone()).await?.repeated(&request.command_id, tag)?
+        {
+            return Ok(changed);
+        }
+        for _ in 0..MAX_ROUNDS {
+            let state = self.latest_tenant_state(tenant).await?;
+            let now = self.ambient.now();
+            let event = decide(&state.tenant, now)?;
+            let at = (state.last, state.tenant.revision);
+            let draft = self.draft((request, tag), stream.clone(), at, now, vec![event]);
+            let revision = state.tenant.revision.next();
+            match self.append([draft], queue, &request.command_id, None).await? {
+                Outcome::Appended { positions } => {
+                    let position = positions[0];
+                    return Ok(Changed { position, revision, occurred_at: now, repeated: false });
+                }
+                // The repeat of this very command may be what came first.
+                Outcome::Conflict { .. } if request.may_be_repeat => {
+                    let history = self.history(stream.clone()).await?;
+                    if let Some(changed) = history.repeated(&request.command_id, tag)? {
+                        return Ok(changed);
+                    }
+                }
+                Outcome::Conflict { .. } => {}
+            }
+        }
+        Err(busy())
+    }
+}

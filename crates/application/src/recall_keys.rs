@@ -1,0 +1,353 @@
+//! Carries out `RecallKeys`: one event, however many keys; shown before, and bound to what was shown.
+
+use std::collections::{BTreeMap, HashSet};
+
+use domain::{
+    Cause, CommandId, Environment, Event, Key, KeyId, Label, Permission, Personal, PersonalText, Position,
+    Reach, RecallKeys, RevokeReason, Scope, Selector, StreamName, TenantId, operator,
+};
+use eventlog::Queue;
+use wire::TagSecret;
+
+use crate::application::Application;
+use crate::asked_grant::owner;
+use crate::outcome::{Changed, CommandError, Request};
+use crate::recall_token::RecallToken;
+
+/// How many keys a preview, or a refusal to act on one, shows by name.
+const SAMPLE: usize = 20;
+/// How many keys that changed since a preview are looked at one by one; with more, whoever saw it has to look again.
+const MAX_COMPARED: usize = 1_000;
+/// Generations of a cascade: operators that issued operators. More is a loop that cannot be.
+const MAX_GENERATIONS: usize = 64;
+
+/// Which keys, with the owner still as text; none of the parts means all.
+#[derive(Clone, Debug, Default)]
+pub struct AskedSelector {
+    /// Belongs to this owner.
+    pub owner: Option<PersonalText>,
+    /// Has this label.
+    pub label: Option<Label>,
+    /// May do this.
+    pub scope: Option<Scope>,
+    /// Was issued by this key.
+    pub issuer: Option<KeyId>,
+    /// Is live, or test.
+    pub environment: Option<Environment>,
+}
+
+/// A recall to carry out.
+#[derive(Clone, Debug)]
+pub struct RecallRequest {
+    /// Where the keys belong.
+    pub tenant: TenantId,
+    /// Which keys.
+    pub selector: AskedSelector,
+    /// Why.
+    pub reason: RevokeReason,
+    /// In somebody's words.
+    pub note: Option<PersonalText>,
+    /// Which preview it acts on.
+    pub confirmed: Confirmed,
+    /// Whether keys go too that a recalled key issued, and those that they issued.
+    pub cascade: bool,
+}
+
+/// What whoever recalls has seen.
+#[derive(Clone, Copy, Debug)]
+pub enum Confirmed {
+    /// The keys of this preview; no others are to be hit.
+    Shown(RecallToken),
+    /// Whatever matches.
+    IncludingNew,
+}
+
+/// What a recall would do.
+#[derive(Clone, Debug)]
+pub struct RecallPreview {
+    /// What was considered.
+    pub position: Position,
+    /// How many keys would be recalled.
+    pub count: usize,
+    /// How many of each owner; a sealed owner is counted under its tag.
+    pub by_owner: BTreeMap<String, usize>,
+    /// How many of each service, by the label `service`; those without one are not counted here.
+    pub by_service: BTreeMap<String, usize>,
+    /// All of them.
+    pub keys: Vec<KeyId>,
+    /// What confirms exactly these.
+    pub token: RecallToken,
+}
+
+/// A recall that stands.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Where and when.
+    pub changed: Changed,
+    /// How many keys matched just before; none known for a repeat.
+    pub count: Option<usize>,
+    /// The recalls that took along what the recalled keys had issued.
+    pub cascaded: Vec<Cascaded>,
+}
+
+/// One recall of a cascade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cascaded {
+    /// Where.
+    pub tenant: TenantId,
+    /// What was issued by this key.
+    pub issuer: KeyId,
+    /// The recall's position.
+    pub position: Position,
+    /// How many keys matched just before.
+    pub count: usize,
+}
+
+impl AskedSelector {
+    /// Whether it names anything.
+    #[must_use]
+    pub const fn has_parts(&self) -> bool {
+        self.owner.is_some()
+            || self.label.is_some()
+            || self.scope.is_some()
+            || self.issuer.is_some()
+            || self.environment.is_some()
+    }
+
+    pub(crate) fn tagged(self, secret: &TagSecret) -> Selector {
+        Selector {
+            owner: self.owner.map(|text| owner(text, secret)),
+            label: self.label,
+            scope: self.scope,
+            issuer: self.issuer,
+            environment: self.environment,
+        }
+    }
+}
+
+impl Application {
+    /// What a recall would do now.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] when there is no such tenant, [`CommandError::Unavailable`].
+    pub async fn preview_recall(
+        &self,
+        tenant: &TenantId,
+        selector: AskedSelector,
+    ) -> Result<RecallPreview, CommandError> {
+        let secret = self.tag_secret(tenant).await?;
+        self.tenant_state(tenant).await?;
+        let selector = selector.tagged(&secret);
+        let position = self.index.applied();
+        let (mut by_owner, mut by_service, mut keys) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        self.index.for_each_matching(tenant, &selector, |key| {
+            // Issued or changed while we look: not of this position, so not shown.
+            if key.last > position {
+                return;
+            }
+            *by_owner.entry(shown(&key.owner.name, key.owner.tag)).or_insert(0) += 1;
+            if let Some(label) = key.labels.iter().find(|label| label.name() == "service") {
+                *by_service.entry(label.value().to_owned()).or_insert(0) += 1;
+            }
+            keys.push(key.key_id);
+        });
+        let token = RecallToken::sign(&secret, tenant, &selector, position, self.ambient.now());
+        Ok(RecallPreview { position, count: keys.len(), by_owner, by_service, keys, token })
+    }
+
+    /// Recalls keys. On return no verify that starts later on this server says valid for one that matched at the recall's
+    /// position.
+    ///
+    /// # Errors
+    /// [`CommandError`]; `nothing_matches`; [`CommandError::PreviewOutdated`] when more keys would be hit than were shown. A
+    /// cascade that is cut short leaves what stands by then; asked again it goes on.
+    pub async fn recall_keys(
+        &self,
+        request: &Request,
+        asked: RecallRequest,
+    ) -> Result<Recalled, CommandError> {
+        let secret = self.tag_secret(&asked.tenant).await?;
+        let command = RecallKeys {
+            tenant: asked.tenant,
+            selector: asked.selector.tagged(&secret),
+            reason: asked.reason,
+            note: asked.note.map(Personal::Plain),
+        };
+        if let Some(changed) = self.recalled_before(request, &secret, &command).await? {
+            return Ok(Recalled { changed, count: None, cascaded: Vec::new() });
+        }
+        if let Confirmed::Shown(token) = asked.confirmed {
+            self.compare_with_shown(token, &secret, &command).await?;
+        }
+        let (changed, hit) = self.recall(request, &command).await?;
+        let cascaded = match asked.cascade {
+            true => self.cascade(request, hit.iter().copied().collect(), &command).await?,
+            false => Vec::new(),
+        };
+        Ok(Recalled { changed, count: Some(hit.len()), cascaded })
+    }
+
+    /// Takes along what a key that was revoked had issued, generation by generation until none is found.
+    ///
+    /// # Errors
+    /// [`CommandError`]; what stands by then stays.
+    pub async fn cascade_from(
+        &self,
+        request: &Request,
+        tenant: &TenantId,
+        key_id: KeyId,
+        reason: RevokeReason,
+    ) -> Result<Vec<Cascaded>, CommandError> {
+        let like = RecallKeys { tenant: tenant.clone(), selector: Selector::ALL, reason, note: None };
+        self.cascade(request, HashSet::from([key_id]), &like).await
+    }
+
+    async fn recalled_before(
+        &self,
+        request: &Request,
+        secret: &TagSecret,
+        command: &RecallKeys,
+    ) -> Result<Option<Changed>, CommandError> {
+        if !request.may_be_repeat {
+            return Ok(None);
+        }
+        let history = self.history(StreamName::Tenant(command.tenant.clone())).await?;
+        history.repeated(&request.command_id, secret.request_tag(command))
+    }
+
+    /// Appends one recall and makes it effective; answers the keys that matched just before.
+    async fn recall(
+        &self,
+        request: &Request,
+        command: &RecallKeys,
+    ) -> Result<(Changed, Vec<KeyId>), CommandError> {
+        let alone = self.alone_among_operators(&command.tenant).await;
+        let mut hit = Vec::new();
+        self.index.for_each_matching(&command.tenant, &command.selector, |key| hit.push(key.key_id));
+        let reach = Reach {
+            matching: hit.len() as u64,
+            leaves_an_operator: self.leaves_an_operator(&command.tenant, &command.selector),
+        };
+        let changed = self
+            .change_tenant(request, &command.tenant, Queue::Urgent, command, |tenant, _now| {
+                command.decide(tenant, reach).map(|recalled| Event::KeysRecalled(Box::new(recalled)))
+            })
+            .await?;
+        // On disk. From here on this server refuses what matched, however far behind its index is.
+        self.index.recall(&command.tenant, changed.position, changed.occurred_at, &command.selector);
+        if alone.is_some() {
+            self.wait_shown(changed.position).await;
+        }
+        Ok((changed, hit))
+    }
+
+    /// Whether a recall in the operators' tenant would leave somebody who can issue operators.
+    fn leaves_an_operator(&self, tenant: &TenantId, selector: &Selector) -> bool {
+        !tenant.is_operators()
+            || self.index.keys_of_operators().iter().any(|key| {
+                key.standing == domain::Standing::Active
+                    && key.expires_at.is_none()
+                    && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
+                    && !selector.matches(&key.selectable())
+            })
+    }
+
+    /// One recall by issuer for each key of a generation that issued others, in whatever tenant, until none is found.
+    async fn cascade(
+        &self,
+        request: &Request,
+        mut generation: HashSet<KeyId>,
+        like: &RecallKeys,
+    ) -> Result<Vec<Cascaded>, CommandError> {
+        let mut cascaded: Vec<Cascaded> = Vec::new();
+        for _ in 0..MAX_GENERATIONS {
+            let mut next = HashSet::new();
+            for (tenant, issuer) in self.index.issued_by(&generation) {
+                let command = RecallKeys {
+                    tenant: tenant.clone(),
+                    selector: Selector { issuer: Some(issuer), ..Selector::ALL },
+                    reason: like.reason,
+                    note: like.note.clone(),
+                };
+                let (changed, hit) = self.recall(&self.cascading(request, &tenant, issuer), &command).await?;
+                let (position, count) = (changed.position, hit.len());
+                next.extend(hit);
+                cascaded.push(Cascaded { tenant, issuer, position, count });
+            }
+            if next.is_empty() {
+                return Ok(cascaded);
+            }
+            generation = next;
+        }
+        Ok(cascaded)
+    }
+
+    /// The same actor and trace; a command id of its own, so that asking again after an interruption goes on where it was.
+    fn cascading(&self, request: &Request, tenant: &TenantId, issuer: KeyId) -> Request {
+        let drawn = self.ambient.draw_ulid();
+        let id: CommandId = CommandId::from_u128(drawn);
+        tracing::debug!(%tenant, %issuer, command.id = %id, "a recall takes along what a recalled key issued");
+        Request {
+            cause: Cause::Cascade,
+            command_id: id,
+            may_be_repeat: false,
+            if_match: None,
+            ..request.clone()
+        }
+    }
+
+    /// Refuses when a key would be hit that the preview did not show. What was issued or changed since then is looked up as
+    /// it was; all else is as it was.
+    async fn compare_with_shown(
+        &self,
+        token: RecallToken,
+        secret: &TagSecret,
+        command: &RecallKeys,
+    ) -> Result<(), CommandError> {
+        if !token.holds(secret, &command.tenant, &command.selector, self.ambient.now()) {
+            return Err(CommandError::PreviewInvalid);
+        }
+        // The preview may be another server's, which was ahead.
+        if !self.wait_shown(token.position).await {
+            let reason = "this server has not heard of what the preview showed yet".to_owned();
+            return Err(CommandError::Unavailable { reason });
+        }
+        let mut changed = Vec::new();
+        self.index.for_each_matching(&command.tenant, &command.selector, |key| {
+            if key.last > token.position {
+                changed.push(key.key_id);
+            }
+        });
+        let mut beyond = changed.split_off(changed.len().min(MAX_COMPARED));
+        for key_id in changed {
+            if !self.matched_at(token.position, command, key_id).await? {
+                beyond.push(key_id);
+            }
+        }
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        let count = beyond.len();
+        beyond.truncate(SAMPLE);
+        Err(CommandError::PreviewOutdated { count, sample: beyond })
+    }
+
+    /// Whether a key would have been hit at an earlier position.
+    async fn matched_at(
+        &self,
+        position: Position,
+        command: &RecallKeys,
+        key_id: KeyId,
+    ) -> Result<bool, CommandError> {
+        let history = self.history(StreamName::Key(command.tenant.clone(), key_id)).await?;
+        let key: Option<Key> = history.until(position).key();
+        Ok(key.is_some_and(|key| !key.has_ended() && command.selector.matches(&key.selectable())))
+    }
+}
+
+fn shown(name: &Personal, tag: domain::OwnerTag) -> String {
+    match name.plain() {
+        Some(text) => text.to_owned(),
+        None => format!("sealed:{:032x}", u128::from_be_bytes(tag.to_bytes())),
+    }
+}

@@ -1,0 +1,244 @@
+//! Carries out the commands of a rotation: it begins with a successor, is adopted, and is finished or called off.
+
+use domain::{
+    CancelRotation, Cause, CommandId, Event, FinishRotation, IssueKey, Issuer, KeyId, MarkFirstUsed,
+    PlainKey, PlainSecret, Position, RequestTag, Revision, RevokeKey, RevokeReason, RotateKey, RotationRule,
+    Standing, StreamName, TenantId, Timestamp, digest_key, format_key,
+};
+use eventlog::{Outcome, Queue};
+
+use crate::append::Draft;
+use crate::application::Application;
+use crate::change_key::{MAX_ROUNDS, OnKey, Read, State, busy};
+use crate::outcome::{Changed, CommandError, Request};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct RotateRequest {
+    /// Where the key belongs.
+    pub tenant: TenantId,
+    /// The key that is to be replaced.
+    pub key_id: KeyId,
+    /// When it goes.
+    pub rule: RotationRule,
+    /// When the successor's time is up; none gives it as long as the predecessor was given.
+    pub expires_at: Option<Timestamp>,
+    /// Who asks.
+    pub issuer: Option<Issuer>,
+}
+
+/// A rotation that began.
+#[derive(Debug)]
+pub struct Rotated {
+    /// The key that is to take over.
+    pub successor: KeyId,
+    /// The whole new key, to be shown once; none when an earlier attempt began the rotation and showed it then.
+    pub key: Option<PlainKey>,
+    /// Where and when, in the predecessor's history.
+    pub changed: Changed,
+}
+
+impl Application {
+    /// Rotates a key: one unit tells it of its successor and issues that.
+    ///
+    /// # Errors
+    /// [`CommandError`]; a refusal leaves no event. [`CommandError::OutcomeUnknown`] names the successor that may exist.
+    pub async fn rotate_key(&self, request: &Request, asked: RotateRequest) -> Result<Rotated, CommandError> {
+        let RotateRequest { tenant, key_id, rule, expires_at, issuer } = asked;
+        let command = RotateKey { tenant, key_id, rule, expires_at, issuer };
+        let tag = self.tag_secret(&command.tenant).await?.request_tag(&command);
+        let successor = IssueKey::key_id(&command.tenant, &request.command_id);
+        let on = OnKey::new(&command.tenant, key_id);
+        if successor == key_id {
+            return Err(CommandError::CommandIdReused);
+        }
+        for _ in 0..MAX_ROUNDS {
+            let state = match self.read(request, on, tag).await? {
+                Read::Repeated(changed) => return Ok(Rotated { successor, key: None, changed }),
+                Read::State(state) => *state,
+            };
+            check_revision(request, &state)?;
+            let tenant = self.tenant_state(&command.tenant).await?.tenant;
+            let now = self.ambient.now();
+            let secret = PlainSecret::draw(|bytes| self.ambient.fill(bytes));
+            let life = state.life()?;
+            let environment = life.grant.environment;
+            let digest = digest_key(&tenant.prefix, environment, successor, &secret);
+            let (rotated, issued) = command.decide(&tenant, &state.key, life, (successor, digest), now)?;
+            let drafts = [
+                self.draft_on(request, tag, on, &state, now, Event::KeyRotated(rotated)),
+                self.draft(
+                    (request, tag),
+                    StreamName::Key(command.tenant.clone(), successor),
+                    (Position::NONE, Revision::NONE),
+                    now,
+                    vec![Event::KeyIssued(Box::new(issued))],
+                ),
+            ];
+            match self.append(drafts, Queue::Normal, &request.command_id, Some(successor)).await? {
+                Outcome::Appended { positions } => {
+                    let position = positions.into_iter().max().unwrap_or(state.last);
+                    let revision = state.key.revision.next();
+                    let changed = Changed { position, revision, occurred_at: now, repeated: false };
+                    self.retire_if_recalled(&command, successor, position).await?;
+                    let key = format_key(&tenant.prefix, environment, successor, &secret);
+                    return Ok(Rotated { successor, key: Some(key), changed });
+                }
+                // Nobody else derives this id, unless the command id was used to issue a key.
+                Outcome::Conflict { .. }
+                    if self.key_and_life(&command.tenant, successor).await?.is_some() =>
+                {
+                    return match self.read(request, on, tag).await? {
+                        Read::Repeated(changed) => Ok(Rotated { successor, key: None, changed }),
+                        Read::State(_) => Err(CommandError::CommandIdReused),
+                    };
+                }
+                Outcome::Conflict { .. } => {}
+            }
+        }
+        Err(busy())
+    }
+
+    /// A recall that came between decision and append covers the predecessor and not its successor, which was issued after
+    /// it: then the successor goes too.
+    async fn retire_if_recalled(
+        &self,
+        command: &RotateKey,
+        successor: KeyId,
+        position: Position,
+    ) -> Result<(), CommandError> {
+        self.wait_shown(position).await;
+        let predecessor = self.index.key(&command.tenant, command.key_id);
+        if predecessor.is_none_or(|state| state.key.standing != Standing::Recalled) {
+            return Ok(());
+        }
+        let id = format!("retire-{successor}").parse().expect("a word and an id are printable ASCII");
+        let retire = RevokeKey {
+            tenant: command.tenant.clone(),
+            key_id: successor,
+            reason: RevokeReason::Superseded,
+            note: None,
+        };
+        self.revoke_key(&Request::system(Cause::Cascade, id), retire).await?;
+        Err(domain::Refusal::AlreadyRecalled.into())
+    }
+
+    /// Records a successor's first use. Every server may ask; the command id follows from the key, so one event comes of it.
+    ///
+    /// # Errors
+    /// [`CommandError`]; `already_adopted` when it is recorded.
+    pub async fn mark_first_used(&self, command: MarkFirstUsed) -> Result<Changed, CommandError> {
+        let id = format!("first-used-{}", command.key_id);
+        let id: CommandId = id.parse().expect("an id is printable ASCII");
+        let request = Request::system(Cause::Rotation, id);
+        let on = OnKey::new(&command.tenant, command.key_id).background().with_life();
+        self.change_key(&request, on, &command, |state, _now| {
+            Ok(vec![Event::KeyFirstUsed(command.decide(&state.key, state.life()?)?)])
+        })
+        .await
+    }
+
+    /// Finishes a rotation. On return this server refuses the predecessor.
+    ///
+    /// # Errors
+    /// [`CommandError`]; a refusal leaves no event.
+    pub async fn finish_rotation(
+        &self,
+        request: &Request,
+        command: FinishRotation,
+    ) -> Result<Changed, CommandError> {
+        let successor = self.successor_of(&command.tenant, command.key_id).await?;
+        let heir = successor.as_ref().and_then(|state| Some((&state.key, state.life().ok()?)));
+        let on = OnKey::new(&command.tenant, command.key_id).with_life();
+        let alone = self.alone_among_operators(&command.tenant).await;
+        let changed = self
+            .change_key(request, on, &command, |state, now| {
+                let last_operator = self.is_last_operator(&state.key);
+                let finished = command.decide(&state.key, state.life()?, heir, last_operator, now)?;
+                Ok(vec![Event::RotationFinished(finished)])
+            })
+            .await?;
+        self.index.refuse(command.key_id, changed.position, changed.occurred_at);
+        if alone.is_some() {
+            self.wait_shown(changed.position).await;
+        }
+        Ok(changed)
+    }
+
+    /// Calls a rotation off: one unit frees the predecessor and retires the successor, which this server refuses on return.
+    ///
+    /// # Errors
+    /// [`CommandError`]; a refusal leaves no event.
+    pub async fn cancel_rotation(
+        &self,
+        request: &Request,
+        command: CancelRotation,
+    ) -> Result<Changed, CommandError> {
+        let tag = self.tag_secret(&command.tenant).await?.request_tag(&command);
+        let on = OnKey::new(&command.tenant, command.key_id);
+        for _ in 0..MAX_ROUNDS {
+            let state = match self.read(request, on, tag).await? {
+                Read::Repeated(changed) => return Ok(changed),
+                Read::State(state) => *state,
+            };
+            check_revision(request, &state)?;
+            let life = state.life()?;
+            let heir_id = life.rotation.as_ref().map(|rotation| rotation.successor);
+            let heir = match heir_id {
+                Some(key_id) => self.key_and_life(&command.tenant, key_id).await?,
+                None => None,
+            };
+            let now = self.ambient.now();
+            let heir_key = heir.as_ref().map(|heir| &heir.key);
+            let last_operator = heir_key.is_some_and(|key| self.is_last_operator(key));
+            let (cancelled, retired) = command.decide(&state.key, life, heir_key, last_operator)?;
+            let mut drafts =
+                vec![self.draft_on(request, tag, on, &state, now, Event::RotationCancelled(cancelled))];
+            if let (Some(key_id), Some(heir), Some(revoked)) = (heir_id, &heir, retired) {
+                let heir_on = OnKey::new(on.tenant, key_id);
+                drafts.push(self.draft_on(request, tag, heir_on, heir, now, Event::KeyRevoked(revoked)));
+            }
+            if let Outcome::Appended { positions } =
+                self.append(drafts, Queue::Urgent, &request.command_id, None).await?
+            {
+                let position = positions.into_iter().max().unwrap_or(state.last);
+                if let Some(key_id) = heir_id {
+                    self.index.refuse(key_id, position, now);
+                }
+                let revision = state.key.revision.next();
+                return Ok(Changed { position, revision, occurred_at: now, repeated: false });
+            }
+        }
+        Err(busy())
+    }
+
+    fn draft_on(
+        &self,
+        request: &Request,
+        tag: RequestTag,
+        on: OnKey<'_>,
+        state: &State,
+        now: Timestamp,
+        event: Event,
+    ) -> Draft {
+        self.draft((request, tag), on.stream(), (state.last, state.key.revision), now, vec![event])
+    }
+
+    async fn successor_of(&self, tenant: &TenantId, key_id: KeyId) -> Result<Option<State>, CommandError> {
+        let predecessor = self.key_and_life(tenant, key_id).await?.ok_or(CommandError::NotFound)?;
+        let rotation = predecessor.life().ok().and_then(|life| life.rotation.as_ref());
+        match rotation {
+            Some(rotation) => self.key_and_life(tenant, rotation.successor).await,
+            None => Ok(None),
+        }
+    }
+}
+
+fn check_revision(request: &Request, state: &State) -> Result<(), CommandError> {
+    match request.if_match {
+        Some(wanted) if wanted != state.key.revision => {
+            Err(CommandError::RevisionMismatch { actual: state.key.revision })
+        }
+        _ => Ok(()),
+    }
+}
