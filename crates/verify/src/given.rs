@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
-    PlainSecret, Position, Prefix, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+    Environment, Event, Grant, KeyExpired, KeyId, KeyImported, KeyIssued, KeyRelabelled, KeyRevoked,
+    KeyTransferred, KeysRecalled, Labels, Networks, Owner, OwnerTag, Personal, PersonalText, PlainSecret,
+    Position, Prefix, RevokeReason, ScopeSet, SecretDigest, Selector, TenantId, Timestamp, digest_key,
+    format_key,
 };
 
 use crate::row::HotRow;
@@ -36,6 +38,31 @@ fn secret(byte: u8) -> PlainSecret {
     PlainSecret::draw(|bytes| bytes.fill(byte))
 }
 
+pub(crate) fn revoked() -> Event {
+    Event::KeyRevoked(KeyRevoked { reason: RevokeReason::Other, note: None })
+}
+
+pub(crate) fn transferred(owner: u8) -> Event {
+    Event::KeyTransferred(KeyTransferred { owner: owner_of(owner) })
+}
+
+pub(crate) fn relabelled(label: &str) -> Event {
+    Event::KeyRelabelled(KeyRelabelled { labels: Labels::new(vec![label.parse().unwrap()]).unwrap() })
+}
+
+pub(crate) fn recalled(selector: Selector) -> Event {
+    Event::KeysRecalled(Box::new(KeysRecalled { selector, reason: RevokeReason::OwnerLeft, note: None }))
+}
+
+/// A token of another system as it is imported.
+pub(crate) fn imported(token: &str) -> KeyImported {
+    KeyImported { digest: SecretDigest::of_token(token), grant: granted(), issuer: None }
+}
+
+pub(crate) fn expired() -> Event {
+    Event::KeyExpired(KeyExpired { expires_at: LATER })
+}
+
 /// The whole key of the `n`th key, as its holder presents it.
 pub(crate) fn token(n: u32) -> String {
     token_with(n, (n % 200) as u8)
@@ -61,15 +88,18 @@ pub(crate) fn issued(n: u32) -> KeyIssued {
     }
 }
 
+/// The `n`th owner.
+pub(crate) fn owner_of(n: u8) -> Owner {
+    let name = Personal::Plain(PersonalText::name("sender-team").unwrap());
+    Owner { tag: OwnerTag::from_bytes([n; 16]), name }
+}
+
 /// What comes with it.
 pub(crate) fn granted() -> Grant {
     Grant {
         environment: Environment::Live,
         name: None,
-        owner: Owner {
-            tag: OwnerTag::from_bytes([5; 16]),
-            name: Personal::Plain(PersonalText::name("sender-team").unwrap()),
-        },
+        owner: owner_of(5),
         scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
         labels: Labels::new(vec!["service=mailer".parse().unwrap()]).unwrap(),
         networks: Networks::default(),

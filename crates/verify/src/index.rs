@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{Key, KeyId, ParsedKey, Position, SecretDigest, Standing, TenantId, Timestamp};
+use domain::{Key, KeyId, ParsedKey, Position, SecretDigest, Selector, Standing, TenantId, Timestamp};
 use parking_lot::RwLock;
 
 use crate::interner::{Directory, Values};
 use crate::judge;
 use crate::lease::Lease;
 use crate::overlay::Overlay;
+use crate::recalls::Pending;
 use crate::request::{Answer, AsOf, Judgement, Moment, VerifyRequest};
 use crate::row::{ColdRow, HotRow};
 use crate::shard::Shard;
@@ -34,13 +35,47 @@ pub struct KeyIndex {
     pub(crate) overlay: Overlay,
     pub(crate) lease: Lease,
     pub(crate) keys: AtomicUsize,
+    /// Passes that have brought recalls into every row, see [`crate::recalls`].
+    pub(crate) settles: AtomicU64,
     /// The keys of tenant `rescind`, few and asked for together.
     pub(crate) operators: RwLock<Vec<KeyId>>,
     applied: AtomicU64,
 }
 
+/// What is presented, and by which way it is looked up.
+#[derive(Clone, Copy)]
+pub(crate) enum Presented<'a> {
+    /// A key of our form.
+    Native(ParsedKey<'a>),
+    /// A token of any form: its id follows from its digest.
+    Imported(KeyId, SecretDigest),
+}
+
+impl Presented<'_> {
+    pub(crate) const fn key_id(&self) -> KeyId {
+        match self {
+            Self::Native(parsed) => parsed.key_id,
+            Self::Imported(key_id, _) => *key_id,
+        }
+    }
+
+    pub(crate) fn digest(&self) -> SecretDigest {
+        match self {
+            Self::Native(parsed) => parsed.digest(),
+            Self::Imported(_, digest) => *digest,
+        }
+    }
+
+    /// Whether a row is of the kind that this way opens.
+    pub(crate) fn opens(&self, row: &HotRow) -> bool {
+        row.is_issued() && row.is_imported() == matches!(self, Self::Imported(..))
+    }
+}
+
 /// What one look-up brings.
 pub(crate) struct Found {
+    /// How many passes had settled recalls before the row was copied.
+    pub(crate) settles: u64,
     /// Since when the overlay refuses the key.
     pub(crate) refused: Option<Timestamp>,
     /// One that nothing matches if there is none, so that the same comparison is made.
@@ -65,6 +100,7 @@ pub fn new_index(max_staleness: Duration) -> (Arc<KeyIndex>, IndexWriter) {
         overlay: Overlay::default(),
         lease: Lease::new(max_staleness),
         keys: AtomicUsize::new(0),
+        settles: AtomicU64::new(0),
         operators: RwLock::default(),
         applied: AtomicU64::new(0),
     });
@@ -95,12 +131,7 @@ impl KeyIndex {
     /// A key as decisions need it; none if there is none or it belongs to another tenant.
     #[must_use]
     pub fn key(&self, tenant: &TenantId, key_id: KeyId) -> Option<KeyState> {
-        let (hot, cold) = {
-            let hash = self.hash.of(key_id);
-            let shard = self.shard(hash).read();
-            let row = shard.find(hash, key_id)?;
-            (*shard.hot(row), *shard.cold(row))
-        };
+        let (hot, cold) = self.recalled_row(self.hash.of(key_id), key_id)?;
         let entry = self.tenants.at(hot.tenant());
         (*entry.id == *tenant).then(|| KeyState { key: self.key_of(&hot, &cold), last: hot.last() })
     }
@@ -123,6 +154,20 @@ impl KeyIndex {
     /// revocation is durable at `position`; ends by itself when the rows have applied it. Safe to repeat.
     pub fn refuse(&self, key_id: KeyId, position: Position, since: Timestamp) {
         self.overlay.refuse(self.hash.of(key_id), key_id, position, since, || self.applied());
+    }
+
+    /// Recalls keys from now on: to be called once the recall is durable at `position`, by the server that appended it.
+    /// Every verify that starts after this returns says `recalled` for a key that matches, also for one issued before
+    /// `position` that the rows learn of later; one issued after it is not hit. Ends by itself when the rows say it. Safe to
+    /// repeat.
+    ///
+    /// A key that an event below `position` makes match is refused as soon as the rows have that event: who acknowledges a
+    /// recall waits until [`Self::applied`] has reached `position`.
+    pub fn recall(&self, tenant: &TenantId, position: Position, at: Timestamp, selector: &Selector) {
+        // More tenants than can be numbered: then none of their keys has a row either, and all are refused.
+        let Ok(number) = self.tenants.intern(tenant) else { return };
+        let recall = Pending { position, at, selector: selector.clone() };
+        self.tenants.at(number).recall(recall, || self.applied() >= position);
     }
 
     /// How many keys are refused that the rows do not refuse yet.
@@ -176,22 +221,57 @@ impl KeyIndex {
         self.applied.fetch_max(position.get(), Ordering::AcqRel);
     }
 
+    /// A key's row with the pending recalls applied to it.
+    pub(crate) fn recalled_row(&self, hash: u64, key_id: KeyId) -> Option<(HotRow, ColdRow)> {
+        self.recalled_row_with(hash, key_id, || {})
+    }
+
+    /// [`Self::recalled_row`] with a place for the tests to let the writer in. Goes round again only if a whole pass over
+    /// all rows ended meanwhile; why it must, see [`crate::recalls`].
+    pub(crate) fn recalled_row_with(
+        &self,
+        hash: u64,
+        key_id: KeyId,
+        mut between: impl FnMut(),
+    ) -> Option<(HotRow, ColdRow)> {
+        loop {
+            let settles = self.settles();
+            let (mut hot, cold) = {
+                let shard = self.shard(hash).read();
+                let row = shard.find(hash, key_id)?;
+                (*shard.hot(row), *shard.cold(row))
+            };
+            between();
+            if let Some(recalls) = self.tenants.at(hot.tenant()).recalls() {
+                recalls.settle(&mut hot, &cold, &self.values, Position::new(u64::MAX));
+            }
+            if self.settles() == settles {
+                return Some((hot, cold));
+            }
+        }
+    }
+
+    pub(crate) fn settles(&self) -> u64 {
+        self.settles.load(Ordering::Acquire)
+    }
+
     /// What is known of a presented key: since when the overlay refuses it, a copy of its row, and its digest.
     ///
     /// The overlay is read first. The writer changes the row, publishes its position and only then drops the overlay's
     /// entry; so who finds the entry gone also finds the row changed. Read the other way round, a revocation could slip
     /// between: row still active, then the writer applies it and drops the entry, then the overlay is empty.
-    pub(crate) fn look_up(&self, parsed: &ParsedKey<'_>) -> Found {
-        self.look_up_with(parsed, || {})
+    pub(crate) fn look_up(&self, presented: &Presented<'_>) -> Found {
+        self.look_up_with(presented, || {})
     }
 
     /// [`Self::look_up`] with a place for the tests to let the writer in.
-    pub(crate) fn look_up_with(&self, parsed: &ParsedKey<'_>, between: impl FnOnce()) -> Found {
-        let hash = self.hash.of(parsed.key_id);
-        let refused = self.overlay.since(hash, parsed.key_id);
+    pub(crate) fn look_up_with(&self, presented: &Presented<'_>, between: impl FnOnce()) -> Found {
+        let settles = self.settles();
+        let hash = self.hash.of(presented.key_id());
+        let refused = self.overlay.since(hash, presented.key_id());
         between();
-        let (row, digest) = self.row_and(hash, parsed.key_id, || parsed.digest());
-        Found { refused, row, digest }
+        let (row, digest) = self.row_and(hash, presented.key_id(), || presented.digest());
+        Found { settles, refused, row, digest }
     }
 
     /// A copy of a key's row, whole, since it is taken under the shard's lock, and what `meanwhile` made. That is done
@@ -229,7 +309,7 @@ impl KeyIndex {
             labels: (**self.values.labels.at(cold.labels())).clone(),
             networks: (**self.values.networks.at(hot.networks())).clone(),
             expires_at: hot.expires_at(),
-            issuer: (cold.issuer() != 0).then(|| *self.values.issuers.at(cold.issuer())),
+            issuer: self.values.issuer(cold.issuer()),
             standing,
             revision: cold.revision(),
         }

@@ -10,7 +10,8 @@ use hashbrown::HashTable;
 
 use crate::row::{MAX_24, Refs};
 
-/// Stored values by number; append-only. A value that no key refers to any more goes with the next snapshot.
+/// Stored values by number; append-only. A value that no key refers to any more is not written into a snapshot, so it goes with
+/// the next start.
 pub(crate) struct Pool<S> {
     items: boxcar::Vec<S>,
     /// What the values hold on the heap, and the writer's directory.
@@ -67,6 +68,11 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// The issuer of a number, 0 being none.
+    pub(crate) fn issuer(&self, number: u32) -> Option<KeyId> {
+        (number != 0).then(|| *self.issuers.at(number))
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.owners.memory_bytes()
             + self.scopes.memory_bytes()

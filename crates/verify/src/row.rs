@@ -10,6 +10,7 @@ const TEST: u8 = 0b0000_1000;
 const HAS_UNTIL: u8 = 0b0001_0000;
 const QUARANTINED: u8 = 0b0010_0000;
 const ISSUED: u8 = 0b0100_0000;
+const IMPORTED: u8 = 0b1000_0000;
 
 /// What a verdict needs of a key. Bytes, not integers, so that no padding is wasted.
 #[derive(Clone, Copy)]
@@ -71,12 +72,11 @@ impl HotRow {
     pub(crate) fn unread(key_id: KeyId, tenant: u32, position: Position) -> Self {
         let mut row = Self { key_id: key_id.to_bytes(), tenant: to_24(tenant), ..Self::ABSENT };
         row.set_last(position);
-        row.settled_at = row.last;
         row.quarantine();
         row
     }
 
-    /// A key that was issued at `position`.
+    /// A key that came into being at `position`.
     pub(crate) fn issued(
         key_id: KeyId,
         digest: SecretDigest,
@@ -95,7 +95,6 @@ impl HotRow {
             ..Self::ABSENT
         };
         row.set_last(position);
-        row.settled_at = row.last;
         row
     }
 
@@ -127,8 +126,15 @@ impl HotRow {
         Position::new(from_48(self.last))
     }
 
+    /// Up to where its attributes were compared with recalls.
+    pub(crate) fn settled_at(&self) -> Position {
+        Position::new(from_48(self.settled_at))
+    }
+
+    /// Notes the position of its last event. The caller has settled the row against all recalls below it.
     pub(crate) fn set_last(&mut self, position: Position) {
         self.last = to_48(position.get());
+        self.settled_at = self.last;
     }
 
     pub(crate) fn environment(&self) -> Environment {
@@ -137,6 +143,15 @@ impl HotRow {
 
     pub(crate) fn is_issued(&self) -> bool {
         self.flags & ISSUED != 0
+    }
+
+    /// Whether it is another system's key, which no token of our form opens, nor any of another form an issued one.
+    pub(crate) fn is_imported(&self) -> bool {
+        self.flags & IMPORTED != 0
+    }
+
+    pub(crate) fn import(&mut self) {
+        self.flags |= IMPORTED;
     }
 
     pub(crate) fn is_quarantined(&self) -> bool {
@@ -176,10 +191,26 @@ impl HotRow {
         self.set_until(Some(at));
     }
 
-    /// There is no event for this yet.
-    #[cfg(test)]
+    /// For a key that has not ended.
     pub(crate) fn suspend(&mut self) {
         self.set_standing(Standing::Suspended);
+    }
+
+    /// For a key that has not ended.
+    pub(crate) fn reinstate(&mut self) {
+        self.set_standing(Standing::Active);
+    }
+
+    pub(crate) fn set_owner(&mut self, number: u32) {
+        self.owner = number.to_le_bytes();
+    }
+
+    pub(crate) fn set_scopes(&mut self, number: u32) {
+        self.scopes = to_24(number);
+    }
+
+    pub(crate) fn set_networks(&mut self, number: u32) {
+        self.networks = to_24(number);
     }
 
     pub(crate) fn set_until(&mut self, until: Option<Timestamp>) {
@@ -219,8 +250,7 @@ impl HotRow {
     /// None for flags that no row has.
     pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let flags = bytes[63];
-        let known =
-            flags & !(STANDING | TEST | HAS_UNTIL | QUARANTINED | ISSUED) == 0 && flags & STANDING <= 4;
+        let known = flags & STANDING <= 4 && (flags & IMPORTED == 0 || flags & ISSUED != 0);
         known.then(|| Self {
             key_id: part(bytes, 0),
             digest: part(bytes, 16),
@@ -258,6 +288,14 @@ impl ColdRow {
 
     pub(crate) fn issuer(&self) -> u32 {
         u32::from_le_bytes(self.issuer)
+    }
+
+    pub(crate) fn set_labels(&mut self, number: u32) {
+        self.labels = number.to_le_bytes();
+    }
+
+    pub(crate) fn set_issuer(&mut self, number: u32) {
+        self.issuer = number.to_le_bytes();
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -355,7 +393,8 @@ mod tests {
         for flags in 0..=u8::MAX {
             let mut bytes = HotRow::ABSENT.to_bytes();
             bytes[63] = flags;
-            assert_eq!(HotRow::from_bytes(&bytes).is_some(), flags < 128 && flags & STANDING <= 4, "{flags}");
+            let fits = flags & STANDING <= 4 && (flags & IMPORTED == 0 || flags & ISSUED != 0);
+            assert_eq!(HotRow::from_bytes(&bytes).is_some(), fits, "{flags}");
         }
     }
 }

@@ -84,6 +84,11 @@ impl Shard {
         self.table = table;
     }
 
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
     /// All rows in the order of their numbers.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&HotRow, &ColdRow)> {
         (0..self.len).map(|row| (self.hot(row), self.cold(row)))

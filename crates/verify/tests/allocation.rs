@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use domain::{
-    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
-    PlainSecret, Position, Prefix, Revision, Scope, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+    Environment, Event, Grant, ImportKey, KeyId, KeyImported, KeyIssued, KeyRevoked, Labels, Networks, Owner,
+    OwnerTag, Personal, PersonalText, PlainSecret, Position, Prefix, Revision, RevokeReason, Scope, ScopeSet,
+    SecretDigest, Selector, TenantId, Timestamp, digest_key, format_key,
 };
-use verify::{Applied, Moment, Verdict, VerifyRequest, new_index};
+use verify::{Applied, KeyIndex, Moment, Verdict, VerifyRequest, new_index};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -41,6 +42,17 @@ fn issued(n: u8) -> KeyIssued {
     }
 }
 
+/// The verdict, after seeing that nothing was allocated for it.
+#[track_caller]
+fn verdict(index: &KeyIndex, request: &VerifyRequest<'_>, boot_ms: u64) -> Verdict {
+    let mut verdict = None;
+    let counted = allocation_counter::measure(|| {
+        verdict = Some(index.verify(request, Moment { now: NOW, boot_ms }).verdict);
+    });
+    assert_eq!(counted.count_total, 0, "allocations of {verdict:?}");
+    verdict.unwrap()
+}
+
 #[test]
 fn no_verdict_allocates() {
     let acme: TenantId = "acme".parse().unwrap();
@@ -49,10 +61,16 @@ fn no_verdict_allocates() {
         let applied = writer.issue(Position::new(n.into()), &acme, key_id(n), &issued(n));
         assert_eq!(applied, Applied::Done);
     }
-    let revoked = writer.revoke(Position::new(4), &acme, key_id(2), Revision::new(2), NOW);
+    let revoked = Event::KeyRevoked(KeyRevoked { reason: RevokeReason::Other, note: None });
+    let revoked = writer.change(Position::new(4), &acme, key_id(2), Revision::new(2), NOW, &revoked);
     assert_eq!(revoked, Applied::Done);
-    writer.advance(Position::new(4));
-    index.refuse(key_id(3), Position::new(5), NOW);
+    let foreign = "sk-campaigns-0123456789";
+    let digest = SecretDigest::of_token(foreign);
+    let imported = KeyImported { digest, grant: issued(9).grant, issuer: None };
+    let imported_id = ImportKey::key_id(&acme, &digest);
+    assert_eq!(writer.import(Position::new(5), &acme, imported_id, &imported), Applied::Done);
+    writer.advance(Position::new(5));
+    index.refuse(key_id(3), Position::new(6), NOW);
     index.prove_fresh(0);
     let keys: Vec<String> = (1..=4)
         .map(|n| format_key(&Prefix::default(), Environment::Live, key_id(n), &secret()).expose().to_owned())
@@ -70,16 +88,21 @@ fn no_verdict_allocates() {
         (&*keys[2], &send, inside, 0, Verdict::Revoked),
         (&*keys[3], &send, inside, 0, Verdict::Unknown),
         ("rsk_live_x", &send, inside, 0, Verdict::Malformed),
+        (foreign, &send, inside, 0, Verdict::Valid),
+        (foreign, &read, inside, 0, Verdict::ScopeDenied),
+        ("sk-campaigns-guessed", &send, inside, 0, Verdict::Malformed),
     ];
     for (token, scope, network, boot_ms, expected) in cases {
         let request =
             VerifyRequest { token, tenant: Some(&acme), scope: Some(scope), network: Some(network) };
-        let mut verdict = None;
-        let counted = allocation_counter::measure(|| {
-            let answer = index.verify(&request, Moment { now: NOW, boot_ms });
-            verdict = Some(answer.verdict);
-        });
-        assert_eq!((verdict, counted.count_total), (Some(expected), 0), "allocations of {expected}");
+        assert_eq!(verdict(&index, &request, boot_ms), expected);
+    }
+    // While a recall is pending, too.
+    let all = Selector::ALL;
+    index.recall(&acme, Position::new(7), NOW, &all);
+    for token in [&*keys[0], foreign] {
+        let request = VerifyRequest { token, tenant: Some(&acme), scope: None, network: None };
+        assert_eq!(verdict(&index, &request, 0), Verdict::Recalled);
     }
     let counted = allocation_counter::measure(|| drop(keys.clone()));
     assert!(counted.count_total > 0, "the counter counts");

@@ -12,24 +12,25 @@ use crate::judge;
 use crate::{Applied, Verdict};
 
 /// The two reads of one look-up with something in between.
-type LookUp = fn(&KeyIndex, &ParsedKey<'_>, &dyn Fn()) -> Found;
+type LookUp = fn(&KeyIndex, &Presented<'_>, &dyn Fn()) -> Found;
 
 /// What verify does.
-fn overlay_first(index: &KeyIndex, parsed: &ParsedKey<'_>, between: &dyn Fn()) -> Found {
-    index.look_up_with(parsed, between)
+fn overlay_first(index: &KeyIndex, presented: &Presented<'_>, between: &dyn Fn()) -> Found {
+    index.look_up_with(presented, between)
 }
 
 /// The planted bug.
-fn row_first(index: &KeyIndex, parsed: &ParsedKey<'_>, between: &dyn Fn()) -> Found {
-    let hash = index.hash.of(parsed.key_id);
-    let (row, digest) = index.row_and(hash, parsed.key_id, || parsed.digest());
+fn row_first(index: &KeyIndex, presented: &Presented<'_>, between: &dyn Fn()) -> Found {
+    let (settles, key_id) = (index.settles(), presented.key_id());
+    let hash = index.hash.of(key_id);
+    let (row, digest) = index.row_and(hash, key_id, || presented.digest());
     between();
-    Found { refused: index.overlay.since(hash, parsed.key_id), row, digest }
+    Found { settles, refused: index.overlay.since(hash, key_id), row, digest }
 }
 
 fn verdict(index: &KeyIndex, n: u32, look_up: LookUp, between: &dyn Fn()) -> Verdict {
     let request = VerifyRequest { token: &token(n), tenant: None, scope: None, network: None };
-    judge::judge(index, &request, MOMENT, |index, parsed| look_up(index, parsed, between)).verdict
+    judge::judge(index, &request, MOMENT, |index, presented| look_up(index, presented, between)).verdict
 }
 
 /// A refused key whose revocation is applied between the two reads of a verify.
@@ -41,7 +42,10 @@ fn verdict_with_the_writer_in_between(look_up: LookUp) -> Verdict {
     let writer = parking_lot::Mutex::new(writer);
     verdict(&index, 1, look_up, &|| {
         let mut writer = writer.lock();
-        assert_eq!(writer.revoke(at(3), &acme(), key_id(1), Revision::new(2), NOW), Applied::Done);
+        assert_eq!(
+            writer.change(at(3), &acme(), key_id(1), Revision::new(2), NOW, &revoked()),
+            Applied::Done
+        );
         writer.advance(at(3));
     })
 }
@@ -58,9 +62,12 @@ fn a_proof_that_comes_after_the_row_was_read_does_not_make_it_fresh() {
     assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Done);
     writer.advance(at(2));
     let request = VerifyRequest { token: &token(1), tenant: None, scope: None, network: None };
-    let answer = judge::judge(&index, &request, MOMENT, |index, parsed| {
-        let found = index.look_up(parsed);
-        assert_eq!(writer.revoke(at(3), &acme(), parsed.key_id, Revision::new(2), NOW), Applied::Done);
+    let answer = judge::judge(&index, &request, MOMENT, |index, presented| {
+        let found = index.look_up(presented);
+        assert_eq!(
+            writer.change(at(3), &acme(), key_id(1), Revision::new(2), NOW, &revoked()),
+            Applied::Done
+        );
         writer.advance(at(3));
         index.prove_fresh(MOMENT.boot_ms);
         found
@@ -92,7 +99,8 @@ fn violations(look_up: LookUp, keys: u32, enough: u32) -> u32 {
             index.refuse(key_id(n), at(issue_at + 1), NOW);
             effective.store(n, Ordering::Release);
             thread::yield_now();
-            let applied = writer.revoke(at(issue_at + 1), &acme(), key_id(n), Revision::new(2), NOW);
+            let applied =
+                writer.change(at(issue_at + 1), &acme(), key_id(n), Revision::new(2), NOW, &revoked());
             assert_eq!(applied, Applied::Done);
             writer.advance(at(issue_at + 1));
             if found.load(Ordering::Relaxed) >= enough {
@@ -145,7 +153,7 @@ fn the_overlay_lasts_until_the_rows_have_it() {
     assert_eq!(verify(&index, &token(1)).holder.unwrap().since, Some(NOW));
     writer.advance(at(4));
     assert_eq!((index.overlay_len(), verify(&index, &token(1)).verdict), (1, Verdict::Revoked));
-    let _ = writer.revoke(at(5), &acme(), key_id(1), Revision::new(2), NOW);
+    let _ = writer.change(at(5), &acme(), key_id(1), Revision::new(2), NOW, &revoked());
     writer.advance(at(5));
     assert_eq!((index.overlay_len(), verify(&index, &token(1)).verdict), (0, Verdict::Revoked));
     index.refuse(key_id(1), at(5), NOW);

@@ -218,3 +218,68 @@ fn no_secret_opens_a_key_that_was_never_read() {
     });
     assert_eq!(verify(&index, &token(1)).verdict, Verdict::Unknown);
 }
+
+const FOREIGN: &str = "sk-campaigns-0123456789";
+
+fn ask(index: &KeyIndex, token: &str, tenant: Option<&domain::TenantId>) -> Verdict {
+    index.verify(&VerifyRequest { token, tenant, scope: None, network: None }, MOMENT).verdict
+}
+
+fn import(writer: &mut crate::IndexWriter, position: u64, token: &str) -> domain::KeyId {
+    let imported = imported(token);
+    let key_id = ImportKey::key_id(&acme(), &imported.digest);
+    assert_eq!(writer.import(at(position), &acme(), key_id, &imported), crate::Applied::Done);
+    writer.advance(at(position));
+    key_id
+}
+
+#[test]
+fn an_imported_key_is_opened_by_its_old_token_within_its_tenant() {
+    let (index, mut writer) = given_acme();
+    let key_id = import(&mut writer, 2, FOREIGN);
+    let long = "x".repeat(MAX_IMPORTED_TOKEN);
+    import(&mut writer, 3, &long);
+    let (ours, other) = (acme(), tenant("other"));
+    assert_eq!(ask(&index, FOREIGN, Some(&ours)), Verdict::Valid);
+    assert_eq!(ask(&index, &long, Some(&ours)), Verdict::Valid);
+    assert_eq!(ask(&index, FOREIGN, None), Verdict::Malformed, "nobody said whose");
+    assert_eq!(ask(&index, FOREIGN, Some(&other)), Verdict::Malformed);
+    assert_eq!(ask(&index, "sk-campaigns-012345678", Some(&ours)), Verdict::Malformed);
+    let request = VerifyRequest { token: FOREIGN, tenant: Some(&ours), scope: None, network: None };
+    let holder = index.verify(&request, MOMENT).holder.unwrap();
+    assert_eq!((holder.key_id, &*holder.tenant), (key_id, &ours));
+    index.refuse(key_id, at(4), NOW);
+    assert_eq!(ask(&index, FOREIGN, Some(&ours)), Verdict::Revoked, "like any key");
+}
+
+#[test]
+fn a_token_that_is_longer_than_any_is_not_looked_up() {
+    let (index, mut writer) = given_acme();
+    let longer = "x".repeat(MAX_IMPORTED_TOKEN + 1);
+    import(&mut writer, 2, &longer);
+    assert_eq!(ask(&index, &longer, Some(&acme())), Verdict::Malformed);
+}
+
+#[test]
+fn a_token_of_our_form_may_be_another_services_and_is_then_imported() {
+    let (index, mut writer) = given_acme();
+    import(&mut writer, 2, &token(1));
+    assert_eq!(ask(&index, &token(1), Some(&acme())), Verdict::Valid);
+    assert_eq!(ask(&index, &token(1), None), Verdict::Unknown);
+}
+
+#[test]
+fn neither_way_opens_a_key_of_the_other() {
+    // An imported row where a key of our form would be, with the digest that would open it; and the other way round.
+    let (index, mut writer) = given_acme();
+    let KeyIssued { digest, grant, .. } = issued(1);
+    let planted = domain::KeyImported { digest, grant, issuer: None };
+    assert_eq!(writer.import(at(2), &acme(), key_id(1), &planted), crate::Applied::Done);
+    let imported = imported(FOREIGN);
+    let foreign_id = ImportKey::key_id(&acme(), &imported.digest);
+    let planted = KeyIssued { digest: imported.digest, ..issued(2) };
+    assert_eq!(writer.issue(at(3), &acme(), foreign_id, &planted), crate::Applied::Done);
+    writer.advance(at(3));
+    assert_eq!(ask(&index, &token(1), Some(&acme())), Verdict::Unknown);
+    assert_eq!(ask(&index, FOREIGN, Some(&acme())), Verdict::Malformed);
+}

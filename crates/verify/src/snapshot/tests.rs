@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Grant, KeyIssued, Labels, Networks, Revision, ScopeSet, TenantId};
+use domain::{Grant, KeyIssued, Labels, Networks, Revision, ScopeSet, Selector, TenantId};
 
 use super::*;
 use crate::given::*;
@@ -33,13 +33,18 @@ fn given_index() -> (Arc<KeyIndex>, IndexWriter) {
     sealed.grant.owner.name = domain::Personal::Sealed(vec![0, 1, 255]);
     let _ = writer.issue(at(5), &acme(), key_id(3), &sealed);
     let _ = writer.issue(at(6), &acme(), key_id(4), &issued(4));
-    let _ = writer.revoke(at(7), &acme(), key_id(4), Revision::new(2), NOW);
+    let _ = writer.change(at(7), &acme(), key_id(4), Revision::new(2), NOW, &revoked());
     let _ = writer.issue(at(8), &acme(), key_id(5), &issued(5));
-    let _ = writer.expire(at(9), &acme(), key_id(5), Revision::new(2), NOW);
+    let _ = writer.change(at(9), &acme(), key_id(5), Revision::new(2), NOW, &expired());
     writer.quarantine_key(at(10), &acme(), key_id(3));
     writer.quarantine_key(at(11), &acme(), key_id(6));
     writer.quarantine_tenant(at(12), &tenant("other"));
     let _ = writer.issue(at(13), &tenant("unopened"), key_id(7), &issued(7));
+    let imported_id = domain::ImportKey::key_id(&acme(), &imported("sk-1").digest);
+    let _ = writer.import(at(14), &acme(), imported_id, &imported("sk-1"));
+    let _ = writer.change(at(15), &acme(), key_id(2), Revision::new(2), NOW, &transferred(8));
+    let closed = domain::Event::TenantClosed(domain::TenantClosed { note: None });
+    let _ = writer.change_tenant(at(16), &tenant("other"), Revision::new(2), NOW, &closed);
     writer.note_notice(&acme(), at(9));
     writer.advance(HEADER.position);
     (index, writer)
@@ -85,7 +90,7 @@ fn a_snapshot_comes_back_whole() {
     }
     // The writer goes on where the other stopped.
     assert_eq!(back_writer.issue(at(8), &acme(), key_id(5), &issued(5)), crate::Applied::Older);
-    let revoked = back_writer.revoke(at(41), &acme(), key_id(2), Revision::new(2), NOW);
+    let revoked = back_writer.change(at(41), &acme(), key_id(2), Revision::new(3), NOW, &revoked());
     assert_eq!((revoked, verify(&back, &token(2)).verdict), (crate::Applied::Done, Verdict::Revoked));
     let issued_after = KeyIssued { issuer: Some(key_id(1)), ..issued(8) };
     assert_eq!(back_writer.issue(at(42), &acme(), key_id(8), &issued_after), crate::Applied::Done);
@@ -171,4 +176,69 @@ fn a_header_of_another_position_is_refused() {
     let header = SnapshotHeader { position: at(39), ..HEADER };
     let error = writer.write_snapshot(&header, io::sink()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn what_no_row_refers_to_any_more_is_left_behind() {
+    let (index, mut writer) = given_acme();
+    for n in 1..=3 {
+        let mut key = issued(n);
+        key.grant.owner = owner_of(n as u8);
+        key.grant.labels = Labels::new(vec![format!("list={n}").parse().unwrap()]).unwrap();
+        key.grant.scopes = ScopeSet::parse([format!("lists:{n}")]).unwrap();
+        key.grant.networks = Networks::parse([format!("192.0.2.{n}")]).unwrap();
+        key.issuer = Some(key_id(90 + n));
+        let _ = writer.issue(at(1 + u64::from(n)), &acme(), key_id(n), &key);
+    }
+    // The first key takes on what the third has; what it had before is nobody's then.
+    let third = issued(3).grant;
+    let scopes = ScopeSet::parse(["lists:3"]).unwrap();
+    let changes = [
+        transferred(3),
+        relabelled("list=3"),
+        domain::Event::KeyRescoped(domain::KeyRescoped { scopes }),
+        domain::Event::KeyRestricted(domain::KeyRestricted { networks: third.networks }),
+    ];
+    for (n, event) in (2..).zip(changes) {
+        let applied = writer.change(at(u64::from(n) + 3), &acme(), key_id(1), Revision::new(n), NOW, &event);
+        assert_eq!(applied, crate::Applied::Done);
+    }
+    writer.advance(HEADER.position);
+    let (_, back, _) = read(&written(&writer)).unwrap();
+    for n in 1..=3 {
+        assert_eq!(back.key(&acme(), key_id(n)), index.key(&acme(), key_id(n)));
+        let request = crate::VerifyRequest { token: &token(n), tenant: None, scope: None, network: None };
+        let owner = |index: &KeyIndex| index.verify(&request, MOMENT).holder.unwrap().owner;
+        assert_eq!(owner(&back), owner(&index));
+    }
+    let lens = |index: &KeyIndex| {
+        let values = &index.values;
+        [
+            values.owners.len(),
+            values.labels.len(),
+            values.scopes.len(),
+            values.networks.len(),
+            values.issuers.len(),
+        ]
+    };
+    assert_eq!((lens(&index), lens(&back)), ([4, 4, 4, 4, 4], [3, 3, 3, 3, 4]));
+}
+
+#[test]
+fn recalls_must_be_in_the_rows_first() {
+    let (index, mut writer) = given_index();
+    let applied = writer.change_tenant(at(41), &acme(), Revision::new(2), NOW, &recalled(Selector::ALL));
+    assert_eq!(applied, crate::Applied::Done);
+    writer.advance(at(41));
+    let header = SnapshotHeader { position: at(41), ..HEADER };
+    assert_eq!(writer.write_snapshot(&header, io::sink()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    writer.settle();
+    // One that this index has not applied: it is in the log after the position.
+    index.recall(&tenant("elsewhere"), at(42), NOW, &Selector::ALL);
+    let mut bytes = Vec::new();
+    writer.write_snapshot(&header, &mut bytes).unwrap();
+    let (_, back, _) = read(&bytes).unwrap();
+    back.prove_fresh(MOMENT.boot_ms);
+    assert_eq!(verify(&back, &token(2)).verdict, Verdict::Recalled);
+    assert_eq!(back.tenant(&tenant("elsewhere")), None);
 }

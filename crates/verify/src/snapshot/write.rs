@@ -9,6 +9,7 @@ use domain::{Owner, Personal};
 use super::{Counts, FORMAT, HEADER_BYTES, MAGIC, MAX_TEXT, SnapshotHeader};
 use crate::index::KeyIndex;
 use crate::interner::Directory;
+use crate::row::{ColdRow, HotRow};
 use crate::tenants::TenantEntry;
 
 /// One megabyte: large enough that the number of writes does not matter.
@@ -25,13 +26,17 @@ pub(crate) fn write(
         return Err(invalid("a snapshot is of the applied position"));
     }
     let mut sink = Sink { out: BufWriter::with_capacity(BUFFER_BYTES, out), crc: Hasher::new() };
-    write_header(&mut sink, header, counts(index)?)?;
-    for entry in index.tenants.iter() {
+    let used = Used::by_rows(index);
+    let counts = counts(index, &used)?;
+    write_header(&mut sink, header, counts)?;
+    // Who recalls may add tenants meanwhile: without a row or a history, so they are no loss.
+    for entry in index.tenants.iter().take(counts.tenants as usize) {
         write_tenant(&mut sink, entry)?;
     }
-    write_values(&mut sink, index, directory)?;
+    write_values(&mut sink, index, directory, &used)?;
     for shard in &index.shards {
         for (hot, cold) in shard.0.read().rows() {
+            let (hot, cold) = used.renumbered(*hot, *cold);
             sink.put(&hot.to_bytes())?;
             sink.put(&cold.to_bytes())?;
         }
@@ -41,17 +46,15 @@ pub(crate) fn write(
     sink.out.flush()
 }
 
-fn counts(index: &KeyIndex) -> io::Result<Counts> {
+fn counts(index: &KeyIndex, used: &Used) -> io::Result<Counts> {
     let count = |n: usize| u32::try_from(n).map_err(|_| invalid("more values than a row can name"));
-    // Number 0 is there from the start.
-    let shared = |n: usize| count(n.saturating_sub(1));
     Ok(Counts {
         tenants: count(index.tenants.len())?,
-        owners: shared(index.values.owners.len())?,
-        scopes: shared(index.values.scopes.len())?,
-        labels: shared(index.values.labels.len())?,
-        networks: shared(index.values.networks.len())?,
-        issuers: shared(index.values.issuers.len())?,
+        owners: used.owners.count,
+        scopes: used.scopes.count,
+        labels: used.labels.count,
+        networks: used.networks.count,
+        issuers: used.issuers.count,
         rows: index.key_count() as u64,
     })
 }
@@ -77,27 +80,33 @@ fn write_header(sink: &mut Sink<impl Write>, header: &SnapshotHeader, counts: Co
 fn write_tenant(sink: &mut Sink<impl Write>, entry: &TenantEntry) -> io::Result<()> {
     let history = entry.history();
     sink.text(entry.id.as_str())?;
-    sink.put(&[entry.flags()])?;
+    sink.put(&[entry.flags().to_byte()])?;
     sink.put(&history.revision.get().to_le_bytes())?;
     sink.put(&history.last.get().to_le_bytes())?;
     sink.put(&entry.last_notice().get().to_le_bytes())
 }
 
-fn write_values(sink: &mut Sink<impl Write>, index: &KeyIndex, directory: &Directory) -> io::Result<()> {
+fn write_values(
+    sink: &mut Sink<impl Write>,
+    index: &KeyIndex,
+    directory: &Directory,
+    used: &Used,
+) -> io::Result<()> {
     let values = &index.values;
-    for (tenant, owner) in directory.owner_tenants().into_iter().zip(values.owners.iter()).skip(1) {
-        write_owner(sink, tenant, owner)?;
+    let tenants = directory.owner_tenants();
+    for (number, owner) in used.owners.of(values.owners.iter()) {
+        write_owner(sink, tenants[number], owner)?;
     }
-    for scopes in values.scopes.iter().skip(1) {
+    for (_, scopes) in used.scopes.of(values.scopes.iter()) {
         sink.texts(scopes.iter())?;
     }
-    for labels in values.labels.iter().skip(1) {
+    for (_, labels) in used.labels.of(values.labels.iter()) {
         sink.texts(labels.iter())?;
     }
-    for networks in values.networks.iter().skip(1) {
+    for (_, networks) in used.networks.of(values.networks.iter()) {
         sink.texts(networks.iter())?;
     }
-    for issuer in values.issuers.iter().skip(1) {
+    for (_, issuer) in used.issuers.of(values.issuers.iter()) {
         sink.put(&issuer.to_bytes())?;
     }
     Ok(())
@@ -116,6 +125,85 @@ fn write_owner(sink: &mut Sink<impl Write>, tenant: u32, owner: &Owner) -> io::R
     sink.put(&[kind])?;
     sink.put(&(bytes.len() as u32).to_le_bytes())?;
     sink.put(bytes)
+}
+
+/// Which values any row refers to, and the numbers they get: values that were replaced in every row are left behind here.
+struct Used {
+    owners: Numbers,
+    scopes: Numbers,
+    labels: Numbers,
+    networks: Numbers,
+    issuers: Numbers,
+}
+
+impl Used {
+    fn by_rows(index: &KeyIndex) -> Self {
+        let values = &index.values;
+        let mut used = Self {
+            owners: Numbers::new(values.owners.len()),
+            scopes: Numbers::new(values.scopes.len()),
+            labels: Numbers::new(values.labels.len()),
+            networks: Numbers::new(values.networks.len()),
+            issuers: Numbers::new(values.issuers.len()),
+        };
+        for shard in &index.shards {
+            for (hot, cold) in shard.0.read().rows() {
+                used.owners.mark(hot.owner());
+                used.scopes.mark(hot.scopes());
+                used.networks.mark(hot.networks());
+                used.labels.mark(cold.labels());
+                used.issuers.mark(cold.issuer());
+            }
+        }
+        for numbers in
+            [&mut used.owners, &mut used.scopes, &mut used.labels, &mut used.networks, &mut used.issuers]
+        {
+            numbers.give();
+        }
+        used
+    }
+
+    fn renumbered(&self, mut hot: HotRow, mut cold: ColdRow) -> (HotRow, ColdRow) {
+        hot.set_owner(self.owners.new_of(hot.owner()));
+        hot.set_scopes(self.scopes.new_of(hot.scopes()));
+        hot.set_networks(self.networks.new_of(hot.networks()));
+        cold.set_labels(self.labels.new_of(cold.labels()));
+        cold.set_issuer(self.issuers.new_of(cold.issuer()));
+        (hot, cold)
+    }
+}
+
+/// New numbers by old ones, in the same order. 0 for what no row refers to, and for number 0, which is there from the start.
+struct Numbers {
+    new: Vec<u32>,
+    count: u32,
+}
+
+impl Numbers {
+    fn new(values: usize) -> Self {
+        Self { new: vec![0; values], count: 0 }
+    }
+
+    fn mark(&mut self, number: u32) {
+        self.new[number as usize] = 1;
+    }
+
+    fn give(&mut self) {
+        self.new[0] = 0;
+        for number in self.new.iter_mut().filter(|number| **number != 0) {
+            self.count += 1;
+            *number = self.count;
+        }
+    }
+
+    fn new_of(&self, number: u32) -> u32 {
+        self.new[number as usize]
+    }
+
+    /// The values that are used, with their old numbers.
+    fn of<'a, T>(&'a self, values: impl Iterator<Item = T> + 'a) -> impl Iterator<Item = (usize, T)> + 'a {
+        values.enumerate().filter(|(number, _)| self.new.get(*number).is_some_and(|new| *new != 0))
+    }
 }
 
 fn invalid(why: &'static str) -> io::Error {
