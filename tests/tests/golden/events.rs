@@ -1,12 +1,16 @@
 //! The stored bytes of every event: written as they were, and read back to the same event.
 
+mod changes;
+mod keys;
+mod rotations;
+mod tenants;
+
 use std::fs;
 use std::path::Path;
 
 use domain::{
-    Actor, Cause, Envelope, Environment, Event, KeyExpired, KeyIssued, KeyRevoked, Label, Labels, Networks,
-    Owner, OwnerTag, Personal, PersonalText, RequestTag, Revision, RevokeReason, ScopeSet, SecretDigest,
-    StreamName, TenantOpened, Timestamp,
+    Actor, Cause, Envelope, Event, Label, Labels, LeakSource, Networks, Owner, OwnerTag, Personal,
+    PersonalText, RequestTag, Revision, ScopeSet, SecretDigest, StreamName, Timestamp,
 };
 
 use crate::files;
@@ -17,24 +21,26 @@ const AT: Timestamp = Timestamp::from_millis(1_795_435_200_123);
 const EXPIRES_AT: Timestamp = Timestamp::from_millis(1_811_160_000_000);
 const OPERATOR: &str = "01JDA6Z0000000000000000001";
 const KEY: &str = "acme.01JDA7W5W6M4Q0T3S8V2N9X1YZ";
+const TENANT: &str = "acme._tenant";
+/// The other key of a rotation.
+const OTHER: &str = "01JDA8000000000000000000ZZ";
+/// 2026-11-30T00:53:20Z.
+const UNTIL: Timestamp = Timestamp::from_millis(1_796_000_000_000);
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Every golden event: its file below `tests/golden/v1` and what its bytes mean.
-pub(crate) fn golden() -> Vec<(String, Envelope)> {
-    let mut golden = tenants_opened();
-    golden.extend(keys_issued());
-    golden.extend(RevokeReason::ALL.map(key_revoked));
-    let expired = Event::KeyExpired(KeyExpired { expires_at: EXPIRES_AT });
-    golden.push((
-        "KeyExpired".to_owned(),
-        Envelope {
-            revision: Revision::new(3),
-            actor: Actor::System,
-            cause: Cause::Expiry,
-            ..envelope(KEY, "expire-spring", expired)
-        },
-    ));
-    golden
+/// A golden event: its file below `tests/golden/v1` and what its bytes mean.
+pub(crate) type Golden = (String, Envelope);
+
+/// Every golden event.
+pub(crate) fn golden() -> Vec<Golden> {
+    [tenants::golden(), keys::golden(), changes::golden(), rotations::golden()].concat()
+}
+
+/// The event of one file.
+pub(crate) fn named(name: &str) -> Envelope {
+    let found = golden().into_iter().find(|(event, _)| event == name);
+    found.unwrap_or_else(|| panic!("no golden event {name}")).1
 }
 
 /// What most of them share: an operator's command, without network and trace.
@@ -53,8 +59,22 @@ fn envelope(stream: &str, command_id: &str, event: Event) -> Envelope {
     }
 }
 
+/// With all that an envelope can have.
+fn traced(envelope: Envelope) -> Envelope {
+    Envelope { actor: operator(Some(plain("192.0.2.7"))), trace_context: Some(TRACE.into()), ..envelope }
+}
+
+/// By the service itself, for this reason.
+fn by_itself(cause: Cause, envelope: Envelope) -> Envelope {
+    Envelope { actor: Actor::System, cause, ..envelope }
+}
+
 fn operator(network: Option<Personal>) -> Actor {
     Actor::Operator { key_id: OPERATOR.parse().unwrap(), network }
+}
+
+fn source(text: &str) -> LeakSource {
+    text.parse().unwrap()
 }
 
 fn plain(text: &str) -> Personal {
@@ -66,102 +86,25 @@ fn sealed() -> Personal {
     Personal::Sealed(vec![0xff, 0x00, 0x80, 0xc3, 0x28])
 }
 
-fn tenants_opened() -> Vec<(String, Envelope)> {
-    let opened =
-        |name, prefix: &str| Event::TenantOpened(TenantOpened { name, prefix: prefix.parse().unwrap() });
-    let named = Envelope {
-        actor: operator(Some(plain("192.0.2.7"))),
-        trace_context: Some(TRACE.into()),
-        ..envelope("acme._tenant", "open-acme", opened(Some(plain("Acme Newsletters, München")), "mail"))
-    };
-    let first = Envelope {
-        actor: Actor::System,
-        cause: Cause::Bootstrap,
-        ..envelope("rescind._tenant", "bootstrap", opened(None, "rsk"))
-    };
-    let unreadable = Envelope {
-        actor: operator(Some(sealed())),
-        ..envelope("acme._tenant", "open-acme", opened(Some(sealed()), "rsk"))
-    };
-    vec![
-        ("TenantOpened".to_owned(), named),
-        ("TenantOpened-bootstrap".to_owned(), first),
-        ("TenantOpened-sealed".to_owned(), unreadable),
-    ]
-}
-
-fn keys_issued() -> Vec<(String, Envelope)> {
-    let full = KeyIssued {
-        prefix: "rsk".parse().unwrap(),
-        environment: Environment::Live,
-        digest: SecretDigest::from_bytes(std::array::from_fn(|at| 0x20 + u8::try_from(at).unwrap())),
-        name: Some(plain("Spring campaign")),
-        owner: owner(plain("list-sender")),
-        scopes: ScopeSet::parse(["campaigns:send", "lists:*"]).unwrap(),
-        labels: Labels::new(vec![
-            Label::new("team", "lists/eu").unwrap(),
-            Label::new("service", "mailer").unwrap(),
-        ])
-        .unwrap(),
-        networks: Networks::parse(["2001:db8::/32", "192.0.2.0/24"]).unwrap(),
-        expires_at: Some(EXPIRES_AT),
-        issuer: Some(OPERATOR.parse().unwrap()),
-    };
-    let minimal = KeyIssued {
-        environment: Environment::Test,
-        name: None,
-        owner: owner(plain("operator")),
-        scopes: ScopeSet::default(),
-        labels: Labels::default(),
-        networks: Networks::default(),
-        expires_at: None,
-        issuer: None,
-        ..full.clone()
-    };
-    let unreadable = KeyIssued {
-        prefix: "mail".parse().unwrap(),
-        environment: Environment::Live,
-        name: Some(sealed()),
-        owner: owner(Personal::Sealed(Vec::new())),
-        scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
-        issuer: full.issuer,
-        ..minimal.clone()
-    };
-    let issued =
-        |stream: &str, id: &str, issued: KeyIssued| envelope(stream, id, Event::KeyIssued(Box::new(issued)));
-    let first = issued("rescind.01JDA7W5W6M4Q0T3S8V2N9X1YZ", "bootstrap", minimal);
-    vec![
-        (
-            "KeyIssued".to_owned(),
-            Envelope {
-                actor: operator(Some(plain("192.0.2.7"))),
-                trace_context: Some(TRACE.into()),
-                ..issued(KEY, "spring-campaign", full)
-            },
-        ),
-        ("KeyIssued-minimal".to_owned(), Envelope { actor: Actor::System, cause: Cause::Bootstrap, ..first }),
-        (
-            "KeyIssued-sealed".to_owned(),
-            Envelope { actor: operator(Some(sealed())), ..issued(KEY, "spring-campaign", unreadable) },
-        ),
-    ]
-}
-
 fn owner(name: Personal) -> Owner {
     Owner { tag: OwnerTag::from_bytes(std::array::from_fn(|at| 0xf0 + u8::try_from(at).unwrap())), name }
 }
 
-fn key_revoked(reason: RevokeReason) -> (String, Envelope) {
-    let note = match reason {
-        RevokeReason::Compromised => Some(plain("Seen in a public repository")),
-        RevokeReason::OwnerLeft => Some(sealed()),
-        RevokeReason::Other => Some(plain("x")),
-        _ => None,
-    };
-    let event = Event::KeyRevoked(KeyRevoked { reason, note });
-    let envelope =
-        Envelope { revision: Revision::new(2), ..envelope(KEY, &format!("revoke-{reason}"), event) };
-    (format!("KeyRevoked-{reason}"), envelope)
+fn digest() -> SecretDigest {
+    SecretDigest::from_bytes(std::array::from_fn(|at| 0x20 + u8::try_from(at).unwrap()))
+}
+
+fn scopes() -> ScopeSet {
+    ScopeSet::parse(["campaigns:send", "lists:*"]).unwrap()
+}
+
+fn labels() -> Labels {
+    Labels::new(vec![Label::new("team", "lists/eu").unwrap(), Label::new("service", "mailer").unwrap()])
+        .unwrap()
+}
+
+fn networks() -> Networks {
+    Networks::parse(["2001:db8::/32", "192.0.2.0/24"]).unwrap()
 }
 
 #[test]
@@ -210,17 +153,32 @@ fn every_event_of_the_format_has_its_golden_bytes() {
     let proto = fs::read_to_string(proto).expect("the format of stored events is there");
     let payloads = proto.split_once("oneof payload {").expect("the envelope has a payload").1;
     let payloads = payloads.split_once('}').expect("the payload ends").0;
-    let messages: Vec<&str> = payloads.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(messages.len() >= 4, "{messages:?}");
+    let messages = payloads.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let messages: Vec<&str> = messages.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(messages.len() >= 24, "{messages:?}");
     let golden = golden();
-    for message in messages {
-        let meant = golden.iter().any(|(_, envelope)| envelope.event.name() == message);
+    for message in &messages {
+        let meant = golden.iter().any(|(_, envelope)| envelope.event.name() == *message);
         assert!(meant, "write tests/golden/v1/{message}.hex and add it to golden()");
+    }
+    for event in Event::NAMES {
+        assert!(messages.contains(event), "{event} is not in the format of stored events");
     }
     let mut named: Vec<String> = golden.iter().map(|(name, _)| format!("v1/{name}.hex")).collect();
     named.sort();
     assert_eq!(named, files::names("v1/"), "every file of tests/golden/v1 is read by these tests");
-    for cause in [Cause::Bootstrap, Cause::Command, Cause::Expiry] {
+    for cause in Cause::ALL {
         assert!(golden.iter().any(|(_, envelope)| envelope.cause == cause), "no golden event with {cause:?}");
+    }
+}
+
+#[test]
+fn what_an_older_reader_knows_it_goes_on_reading() {
+    for (name, envelope) in golden() {
+        let first = files::text(&format!("v1/{name}.hex")).lines().next().unwrap_or_default().to_owned();
+        let known = ["TenantOpened", "KeyIssued", "KeyExpired"].contains(&envelope.event.name())
+            || (name.starts_with("KeyRevoked-") && !name.starts_with("KeyRevoked-by-"));
+        let level = if known { "0801 " } else { "0802 " };
+        assert!(first.starts_with(level), "{name}: {first}");
     }
 }

@@ -6,4 +6,5 @@
 mod events;
 mod files;
 mod notices;
+mod requests;
 mod vectors;

@@ -1,26 +1,44 @@
 //! The text of every notice, as consumers parse it.
 
-use domain::{Envelope, LogId, Position};
+use domain::{Envelope, KeyId, LogId, Position, StreamName};
 use serde_json::Value;
+use wire::{NoticeData, NoticeKind};
 
 use crate::{events, files};
 
 /// File, event, position, position of the tenant's notice before it.
-const NOTICES: [(&str, &str, u64, u64); 4] = [
+const NOTICES: [(&str, &str, u64, u64); 26] = [
+    ("closed", "TenantClosed", 44, 43),
     ("expired", "KeyExpired", 43, 42),
+    ("expiring", "ExpiryWarned", 44, 43),
+    ("expiry_changed-never", "KeyExpiryChanged-never", 44, 43),
+    ("expiry_changed", "KeyExpiryChanged", 44, 43),
+    ("issued-imported", "KeyImported", 44, 43),
     ("issued-sealed", "KeyIssued-sealed", 42, 0),
     ("issued", "KeyIssued", 42, 0),
+    ("recalled-all", "KeysRecalled-compromised", 44, 43),
+    ("recalled-sealed", "KeysRecalled-sealed", 44, 43),
+    ("recalled", "KeysRecalled", 44, 43),
+    ("reinstated", "KeyReinstated", 44, 43),
+    ("relabelled-to-none", "KeyRelabelled-minimal", 44, 43),
+    ("relabelled", "KeyRelabelled", 44, 43),
+    ("rescoped-to-nothing", "KeyRescoped-minimal", 44, 43),
+    ("rescoped", "KeyRescoped", 44, 43),
+    ("restricted-to-anywhere", "KeyRestricted-minimal", 44, 43),
+    ("restricted", "KeyRestricted", 44, 43),
+    ("revoked-leaked", "KeyLeaked", 44, 43),
+    ("revoked-superseded", "RotationFinished", 44, 43),
     // Above 2^53: a consumer that reads numbers as doubles takes the position from `id`.
     ("revoked", "KeyRevoked-compromised", 9_007_199_254_740_993, 42),
+    ("rotated", "KeyRotated-by_hand", 44, 43),
+    ("suspended-leaked", "KeyLeaked-minimal", 44, 43),
+    ("suspended", "KeySuspended", 44, 43),
+    ("transferred-sealed", "KeyTransferred-sealed", 44, 43),
+    ("transferred", "KeyTransferred", 44, 43),
 ];
 
 fn log_id() -> LogId {
     "01JDA5R0000000000000000000".parse().unwrap()
-}
-
-fn event(name: &str) -> Envelope {
-    let found = events::golden().into_iter().find(|(event, _)| event == name);
-    found.unwrap_or_else(|| panic!("no golden event {name}")).1
 }
 
 #[test]
@@ -28,17 +46,59 @@ fn every_notice_is_written_as_it_always_was() {
     let files: Vec<String> = NOTICES.iter().map(|(file, ..)| format!("notices/{file}.json")).collect();
     assert_eq!(files, files::names("notices/"), "every golden notice is read by this test");
     for (file, event_name, position, previous) in NOTICES {
-        let notice = wire::notice_of(&event(event_name), Position::new(position), Position::new(previous));
+        let notice =
+            wire::notice_of(&events::named(event_name), Position::new(position), Position::new(previous));
         let text = notice.expect("the event has a notice").to_cloud_event(log_id());
         assert_eq!(format!("{text}\n"), files::text(&format!("notices/{file}.json")), "{file}");
     }
 }
 
 #[test]
+fn every_kind_of_notice_has_its_golden_text() {
+    for kind in NoticeKind::ALL {
+        let of_kind = |event: &str| NoticeKind::of(&events::named(event)) == Some(kind);
+        assert!(NOTICES.iter().any(|(_, event, ..)| of_kind(event)), "write a golden notice of kind {kind}");
+    }
+}
+
+#[test]
 fn an_event_that_changes_nobodys_passing_has_no_notice() {
+    const SILENT: [&str; 7] = [
+        "TenantOpened",
+        "TenantConfigured",
+        "PolicySet",
+        "PolicyRemoved",
+        "KeyRenamed",
+        "KeyFirstUsed",
+        "RotationCancelled",
+    ];
     for (name, envelope) in events::golden() {
         let notice = wire::notice_of(&envelope, Position::new(1), Position::NONE);
-        assert_eq!(notice.is_none(), name.starts_with("TenantOpened"), "{name}");
+        assert_eq!(notice.is_none(), SILENT.contains(&envelope.event.name()), "{name}");
+    }
+}
+
+#[test]
+fn an_event_in_a_stream_where_it_means_nothing_has_no_notice() {
+    for (name, envelope) in events::golden() {
+        let tenant = envelope.stream.tenant().clone();
+        let elsewhere = match envelope.stream {
+            StreamName::Key(..) => StreamName::Tenant(tenant),
+            StreamName::Tenant(_) => StreamName::Key(tenant, KeyId::from_u128(1)),
+        };
+        let envelope = Envelope { stream: elsewhere, ..envelope };
+        assert_eq!(wire::notice_of(&envelope, Position::new(1), Position::NONE), None, "{name}");
+    }
+}
+
+#[test]
+fn what_a_consumer_parses_is_what_was_announced() {
+    for (file, event_name, position, previous) in NOTICES {
+        let notice =
+            wire::notice_of(&events::named(event_name), Position::new(position), Position::new(previous));
+        let mut parsed: Value = serde_json::from_str(&files::text(&format!("notices/{file}.json"))).unwrap();
+        let data: NoticeData = serde_json::from_value(parsed["data"].take()).unwrap();
+        assert_eq!(Some(data), notice.map(|notice| notice.data), "{file}");
     }
 }
 

@@ -1,13 +1,15 @@
 //! Vectors that another implementation has to meet: the key's text and digest, derived key ids, keyed tags.
 
+use std::collections::HashSet;
+
 use domain::{
-    CommandId, Environment, ExpireKey, IssueKey, KeyFormatError, KeyId, Label, Labels, Networks, OpenTenant,
-    Owner, OwnerTag, ParsedKey, Personal, PersonalText, PlainSecret, Prefix, RequestTag, RevokeKey,
-    RevokeReason, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+    CommandId, Environment, IssueKey, KeyFormatError, KeyId, ParsedKey, PlainSecret, Prefix, TenantId,
+    digest_key, format_key,
 };
 use wire::TagSecret;
 
 use crate::files::{hex, rows, unhex};
+use crate::requests;
 
 const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -80,66 +82,12 @@ fn an_owners_tag_is_an_hmac_under_the_tenants_secret() {
 
 #[test]
 fn a_commands_tag_is_an_hmac_under_the_tenants_secret() {
-    for row in rows("request-tags.txt") {
+    let mut tags = HashSet::new();
+    for row in ["request-tags.txt", "request-tags-2.txt"].into_iter().flat_map(rows) {
         let [secret, tag, command] =
             row.split(' ').collect::<Vec<_>>().try_into().expect("three words a row");
         let secret = TagSecret::from_seal(&unhex(secret)).expect("32 bytes");
-        assert_eq!(hex(&request_tag(&secret, command).to_bytes()), tag, "{command}");
+        assert_eq!(hex(&requests::tag(&secret, command).to_bytes()), tag, "{command}");
+        assert!(tags.insert(tag.to_owned()), "{command} has the tag of another");
     }
-}
-
-fn request_tag(secret: &TagSecret, command: &str) -> RequestTag {
-    let (tenant, key_id): (TenantId, KeyId) =
-        ("acme".parse().unwrap(), "01JDA7W5W6M4Q0T3S8V2N9X1YZ".parse().unwrap());
-    match command {
-        "open-tenant" | "open-tenant-unnamed" => {
-            let named = command == "open-tenant";
-            let prefix = if named { "mail" } else { "rsk" };
-            let name = named.then(|| plain("Acme Newsletters"));
-            secret.request_tag(&OpenTenant { tenant, name, prefix: prefix.parse().unwrap() })
-        }
-        "issue-key" => secret.request_tag(&issue_key(tenant)),
-        "issue-key-minimal" => secret.request_tag(&IssueKey {
-            environment: Environment::Test,
-            name: None,
-            owner: owner(Personal::Sealed(vec![0xff, 0x00, 0x80, 0xc3, 0x28])),
-            scopes: ScopeSet::default(),
-            labels: Labels::default(),
-            networks: Networks::default(),
-            expires_at: None,
-            ..issue_key(tenant)
-        }),
-        "revoke-key" => {
-            let note = Some(plain("Seen in a public repository"));
-            secret.request_tag(&RevokeKey { tenant, key_id, reason: RevokeReason::Compromised, note })
-        }
-        "revoke-key-without-note" => {
-            secret.request_tag(&RevokeKey { tenant, key_id, reason: RevokeReason::OwnerLeft, note: None })
-        }
-        "expire-key" => secret.request_tag(&ExpireKey { tenant, key_id }),
-        unknown => panic!("tests/golden/request-tags.txt names {unknown}: build that command here"),
-    }
-}
-
-fn issue_key(tenant: TenantId) -> IssueKey {
-    let label = |text: &str| text.parse::<Label>().unwrap();
-    IssueKey {
-        tenant,
-        environment: Environment::Live,
-        name: Some(plain("Spring campaign")),
-        owner: owner(plain("list-sender")),
-        scopes: ScopeSet::parse(["lists:*", "campaigns:send"]).unwrap(),
-        labels: Labels::new(vec![label("team=lists/eu"), label("service=mailer")]).unwrap(),
-        networks: Networks::parse(["2001:db8::/32", "192.0.2.0/24"]).unwrap(),
-        expires_at: Some(Timestamp::from_millis(1_811_160_000_000)),
-        issuer: None,
-    }
-}
-
-fn owner(name: Personal) -> Owner {
-    Owner { tag: OwnerTag::from_bytes([0; 16]), name }
-}
-
-fn plain(text: &str) -> Personal {
-    Personal::Plain(PersonalText::note(text).unwrap())
 }
