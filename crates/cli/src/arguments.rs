@@ -12,6 +12,9 @@ use crate::doctor::Doctor;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key::KeyVerb;
+use crate::run::Run;
+use crate::scan::Scan;
+use crate::scanner_rules::ScannerRules;
 use crate::serve::Serve;
 use crate::tenant::TenantVerb;
 use crate::watch::Watch;
@@ -35,6 +38,9 @@ enum Verb {
     /// Keys: issue, list, show, verify, revoke
     #[command(subcommand)]
     Key(KeyVerb),
+    Run(Run),
+    Scan(Scan),
+    ScannerRules(ScannerRules),
     Watch(Watch),
     /// The log, for auditors
     #[command(subcommand)]
@@ -97,6 +103,9 @@ impl Verb {
             Self::Demo(demo) => demo.run(),
             Self::Tenant(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
+            Self::Run(run) => run.run(),
+            Self::Scan(scan) => scan.run(),
+            Self::ScannerRules(rules) => rules.run(),
             Self::Watch(watch) => watch.run(),
             Self::Audit(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),

@@ -23,8 +23,14 @@ pub(crate) enum Exit {
     OutcomeUnknown,
     /// `key verify`: the key may not be used.
     NotValid,
+    /// `scan`: there are keys where none should be.
+    Found,
     /// `serve`: the configuration does not hold together.
     Config,
+    /// `run`: the command is there and cannot be run; as `env` and every shell say it.
+    CannotRun,
+    /// `run`: there is no such command.
+    NoCommand,
     /// Stopped by Ctrl-C.
     Interrupted,
 }
@@ -42,7 +48,9 @@ Exit codes:
   7   the server is away or busy; nothing was changed, try again
   8   not known whether the change was made; ask again with the same --command-id
   10  key verify: the key is not valid
+  11  scan: keys were found
   78  serve: the configuration does not hold together
+  126 run: the command cannot be run; 127: there is none of that name; else run ends as the command does
   130 stopped by Ctrl-C";
 
     /// The number.
@@ -57,7 +65,10 @@ Exit codes:
             Self::Unavailable => 7,
             Self::OutcomeUnknown => 8,
             Self::NotValid => 10,
+            Self::Found => 11,
             Self::Config => 78,
+            Self::CannotRun => 126,
+            Self::NoCommand => 127,
             Self::Interrupted => 130,
         }
     }
@@ -85,7 +96,9 @@ mod tests {
             Exit::Unavailable,
             Exit::OutcomeUnknown,
             Exit::NotValid,
+            Exit::Found,
             Exit::Config,
+            Exit::CannotRun,
             Exit::Interrupted,
         ] {
             assert!(Exit::HELP.contains(&format!("\n  {:<4}", exit.number())), "{exit:?}");

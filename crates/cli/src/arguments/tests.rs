@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Verbs that print no data: a script of the shell's own.
-const WITHOUT_JSON: [&str; 1] = ["completions"];
+/// Verbs that print no data of ours: a script of the shell's own, rules of a scanner's own, whatever the command prints.
+const WITHOUT_JSON: [&str; 3] = ["completions", "run", "scanner-rules"];
 
 fn leaves(command: &Command, path: &str, visit: &mut dyn FnMut(&str, &Command)) {
     let verbs: Vec<_> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();

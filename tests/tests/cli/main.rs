@@ -1,126 +1,27 @@
 //! The command line from outside: what it prints where, and how it ends, on a real server.
 
+#![cfg(test)]
+
+mod client;
+mod run;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
+use tests::server::{ServerSetup, TestServer};
 
-use tests::server::{ServerSetup, TestServer, binary};
+use client::{Run, issued, rescind};
 
 /// What a line of the feed may take on a loaded machine.
 const HEARD_WITHIN: Duration = Duration::from_secs(30);
-
-/// A run of the client, in a folder of its own and with nothing from this test's environment.
-struct Run {
-    command: Command,
-    stdin: String,
-    _folder: TempDir,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn rescind(arguments: &[&str]) -> Run {
-    let folder = tempfile::tempdir().expect("a folder for the run");
-    let mut command = Command::new(binary());
-    command.args(arguments).current_dir(folder.path());
-    for name in
-        ["RESCIND_URL", "RESCIND_KEY", "RESCIND_DATA", "RESCIND_LISTEN", "RESCIND_LOG", "RESCIND_CONFIG"]
-    {
-        command.env_remove(name);
-    }
-    Run { command, stdin: String::new(), _folder: folder }
-}
-
-impl Run {
-    /// As the first operator of this server.
-    fn on(self, server: &TestServer) -> Self {
-        let key = server.operator_key();
-        self.at(server.url()).with_key(&key)
-    }
-
-    fn at(mut self, url: &str) -> Self {
-        self.command.env("RESCIND_URL", url);
-        self
-    }
-
-    fn with_key(mut self, key: &str) -> Self {
-        self.command.env("RESCIND_KEY", key);
-        self
-    }
-
-    fn stdin(mut self, text: &str) -> Self {
-        text.clone_into(&mut self.stdin);
-        self
-    }
-
-    /// Runs it to its end, which has to be this exit code.
-    #[track_caller]
-    fn ends(mut self, code: i32) -> Ended {
-        let mut child = self
-            .command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary is built with the tests");
-        // It may end without reading, and then the pipe is closed.
-        let _ = child.stdin.take().expect("stdin is a pipe").write_all(self.stdin.as_bytes());
-        let Output { status, stdout, stderr } =
-            child.wait_with_output().expect("our own child can be waited for");
-        let text = |bytes| String::from_utf8(bytes).expect("the client prints UTF-8");
-        let ended = Ended { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) };
-        assert_eq!(ended.code, code, "{ended:?}");
-        ended
-    }
-}
-
-impl Ended {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).expect("stdout is one JSON object")
-    }
-
-    #[track_caller]
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word}: {}", self.stderr);
-        }
-        self
-    }
-}
-
-/// Issues a key by the client: its id and the whole key.
-fn issued(server: &TestServer) -> (String, String) {
-    let arguments = [
-        "key",
-        "issue",
-        "--owner",
-        "campaign-team",
-        "--name",
-        "mailer",
-        "--scope",
-        "campaigns:send",
-        "--json",
-    ];
-    let body = rescind(&arguments).on(server).ends(0).json();
-    (
-        body["key_id"].as_str().expect("an issue tells the id").to_owned(),
-        body["key"].as_str().expect("an issue shows the key").to_owned(),
-    )
-}
 
 #[test]
 fn a_key_lives_and_ends_by_the_command_line() {
@@ -184,6 +85,44 @@ fn a_key_file_is_private_and_never_written_over() {
         ["key", "issue", "--owner", "campaign-team", "--scope", "a b", "--out", failed.to_str().unwrap()];
     rescind(&bad).on(&server).ends(2).says(&["invalid_value"]);
     assert!(!failed.exists(), "no key, no file");
+}
+
+#[test]
+fn a_new_key_leaves_in_the_form_that_its_service_reads() {
+    let server = ServerSetup::embedded().start();
+    let folder = tempfile::tempdir().unwrap();
+    let issue =
+        |more: &[&str]| rescind(&[&["key", "issue", "--owner", "campaign-team"], more].concat()).on(&server);
+    let valid = |key: &str| {
+        assert!(rescind(&["key", "verify"]).on(&server).stdin(key).ends(0).stdout.starts_with("valid\n"));
+    };
+
+    let path = folder.path().join("mailer.env");
+    let out = path.to_str().unwrap();
+    let told = issue(&["--format", "dotenv", "--variable", "MAILER_KEY", "--out", out, "--json"]).ends(0);
+    assert_eq!((&told.json()["key_file"], &told.json()["key"]), (&Value::from(out), &Value::Null));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // As a shell reads it.
+    let sourced =
+        Command::new("sh").args(["-c", ". \"$0\" && printf %s \"$MAILER_KEY\"", out]).output().unwrap();
+    valid(&String::from_utf8(sourced.stdout).unwrap());
+
+    let body = issue(&["--format", "json"]).ends(0).json();
+    valid(body["key"].as_str().unwrap());
+    assert!(body["key_id"].is_string(), "{body}");
+    let secret = issue(&["--format", "k8s-secret", "--secret-name", "mailer"]).ends(0).stdout;
+    let key = secret.lines().find_map(|line| line.trim().strip_prefix("API_KEY: ")).unwrap();
+    valid(serde_json::from_str::<String>(key).unwrap().as_str());
+    assert!(
+        secret.starts_with("apiVersion: v1\nkind: Secret\n") && secret.contains("name: \"mailer\""),
+        "{secret}"
+    );
+
+    issue(&["--format", "dotenv", "--json"]).ends(2).says(&["--out"]);
+    issue(&["--variable", "MAILER_KEY"]).ends(2).says(&["--format dotenv"]);
+    issue(&["--format", "k8s-secret", "--secret-name", "Mailer_1"]).ends(2);
+    let list = rescind(&["key", "list", "--json"]).on(&server).ends(0).json();
+    assert_eq!(list["keys"].as_array().unwrap().len(), 3, "what is refused makes no key");
 }
 
 #[test]

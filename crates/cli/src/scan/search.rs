@@ -1,0 +1,224 @@
+//! One run of the search: several workers on the files, and the one place where what is found is counted and printed.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use domain::{KeyId, ParsedKey};
+use zeroize::Zeroizing;
+
+use super::finding::{Object, Origin, line, to_json};
+use super::window::{Place, Window};
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::screen::{self, printable};
+
+/// More workers than this wait for one disk.
+const MAX_WORKERS: usize = 8;
+/// Paths handed to a worker at once: taking turns costs as much as opening a small file.
+const BATCH: usize = 32;
+/// Batches that wait for a worker, so that the walk does not fill memory.
+const BATCHES: usize = 64;
+/// Unreadable places that are named; the rest is counted.
+const MAX_NAMED: u64 = 50;
+
+/// How far the search is. Counted by workers, read for the progress line.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    files: AtomicU64,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    found: AtomicU64,
+    unread: AtomicU64,
+    commits: AtomicU64,
+    commits_expected: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, more: u64) -> u64 {
+    counter.fetch_add(more, Ordering::Relaxed) + more
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Counts {
+    pub(super) fn files(&self) -> u64 {
+        get(&self.files)
+    }
+
+    pub(super) fn objects(&self) -> u64 {
+        get(&self.objects)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        get(&self.bytes)
+    }
+
+    /// Places with a key in them.
+    pub(super) fn found(&self) -> u64 {
+        get(&self.found)
+    }
+
+    pub(super) fn unread(&self) -> u64 {
+        get(&self.unread)
+    }
+
+    /// Commits of the repository at hand: searched, and in all.
+    pub(super) fn commits(&self) -> (u64, u64) {
+        (get(&self.commits), get(&self.commits_expected))
+    }
+
+    /// The next repository has so many.
+    pub(super) fn expect_commits(&self, count: u64) {
+        self.commits.store(0, Ordering::Relaxed);
+        self.commits_expected.store(count, Ordering::Relaxed);
+    }
+}
+
+/// What the workers share.
+pub(super) struct Search<'a> {
+    pub(super) counts: &'a Counts,
+    progress: &'a Progress,
+    ignored: BTreeSet<KeyId>,
+    json: bool,
+    stop: AtomicBool,
+    // Printing goes through this lock, so that lines do not mix.
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    keys: BTreeSet<KeyId>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        counts: &'a Counts,
+        progress: &'a Progress,
+        ignored: BTreeSet<KeyId>,
+        json: bool,
+    ) -> Self {
+        Self { counts, progress, ignored, json, stop: AtomicBool::new(false), told: Mutex::default() }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody reads the output any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The failure to print, if that is what ended the search.
+    pub(super) fn stopped(&self) -> Result<(), Failure> {
+        self.told().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// The keys that were found.
+    pub(super) fn found(&self) -> BTreeSet<KeyId> {
+        self.told().keys.clone()
+    }
+
+    /// Tells of what could not be searched: then "none found" would say too much.
+    pub(super) fn unread(&self, place: &str, why: &str) {
+        if add(&self.counts.unread, 1) <= MAX_NAMED {
+            let line = format!("cannot search {}: {}", printable(place), printable(why));
+            self.progress.aside(|| screen::say(&line));
+        }
+    }
+
+    pub(super) fn stdin(&self) {
+        let _ = add(&self.counts.files, 1);
+        let searched = self.text(&mut Window::new(), &Origin::Stdin, &mut io::stdin().lock());
+        if let Err(error) = searched {
+            self.unread("stdin", &error.to_string());
+        }
+    }
+
+    pub(super) fn object(
+        &self,
+        window: &mut Window,
+        object: Object<'_>,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        let _ = add(&self.counts.objects, 1);
+        if object.kind == "commit" {
+            let _ = add(&self.counts.commits, 1);
+        }
+        self.text(window, &Origin::Object(object), content)
+    }
+
+    fn file(&self, window: &mut Window, path: &PathBuf) {
+        let searched =
+            File::open(path).and_then(|mut file| self.text(window, &Origin::File(path), &mut file));
+        match searched {
+            Ok(()) => drop(add(&self.counts.files, 1)),
+            Err(error) => self.unread(&path.to_string_lossy(), &error.to_string()),
+        }
+    }
+
+    fn text(&self, window: &mut Window, origin: &Origin<'_>, mut text: &mut dyn Read) -> io::Result<()> {
+        let length = window.search(&mut text, &mut |place, key| self.tell(origin, place, &key))?;
+        let _ = add(&self.counts.bytes, length);
+        Ok(())
+    }
+
+    fn tell(&self, origin: &Origin<'_>, place: Place, text: &Zeroizing<String>) {
+        // What is found has parsed once.
+        let Ok(key) = ParsedKey::parse(text) else { return };
+        if self.ignored.contains(&key.key_id) {
+            return;
+        }
+        let line =
+            if self.json { to_json(origin, place, &key).to_string() } else { line(origin, place, &key) };
+        let mut told = self.told();
+        let _ = add(&self.counts.found, 1);
+        told.keys.insert(key.key_id);
+        if let Err(failure) = self.progress.aside(|| screen::data(&line)) {
+            told.failure.get_or_insert(failure);
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Searches every file that `walk` gives, on several workers at once.
+pub(super) fn each_file<T>(search: &Search<'_>, walk: impl FnOnce(&mut dyn FnMut(PathBuf)) -> T) {
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+    let (batches, waiting) = sync_channel::<Vec<PathBuf>>(BATCHES);
+    let waiting = Mutex::new(waiting);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| work(search, &waiting));
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        walk(&mut |path| {
+            batch.push(path);
+            if batch.len() == BATCH {
+                // The workers outlive the walk: there is always one to take it.
+                drop(batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))));
+            }
+        });
+        drop(batches.send(batch));
+        // The workers end once nothing more can come.
+        drop(batches);
+    });
+}
+
+fn work(search: &Search<'_>, waiting: &Mutex<Receiver<Vec<PathBuf>>>) {
+    let mut window = Window::new();
+    loop {
+        let batch = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(batch) = batch else { return };
+        for path in batch.iter().take_while(|_| !search.is_stopped()) {
+            search.file(&mut window, path);
+        }
+    }
+}
