@@ -1,6 +1,7 @@
 //! Follows the log into the key index: the one task that writes its rows, and that announces each notice to live feeds.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use domain::{Envelope, Event, LogId, Position, StreamName, TenantId};
@@ -8,7 +9,7 @@ use eventlog::{EventLog, Follower, ReadError, Recorded};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
-use verify::{Applied, IndexWriter};
+use verify::{Applied, IndexWriter, MAX_PENDING_RECALLS};
 use wire::notice_of;
 
 use crate::follow::{Backoff, Stop};
@@ -55,7 +56,7 @@ pub(crate) struct IndexWorker {
     stores: Arc<dyn Stores>,
     log_id: LogId,
     told: Told,
-    /// None only while a thread that may wait has it, to write a snapshot.
+    /// None only while a thread that may wait has it, to settle recalls or to write a snapshot.
     rows: Option<Rows>,
     /// Where the last snapshot stands, or was tried.
     saved: Position,
@@ -142,6 +143,11 @@ impl IndexWorker {
                     continue;
                 }
                 events = follower.next() => events,
+                // Only when nothing waits to be applied: until then a recall holds as it is.
+                () = ready(()), if self.has_to_settle() => {
+                    self.settle().await;
+                    continue;
+                }
             };
             match events.map_err(End::from).and_then(|events| self.take_in(&events)) {
                 Ok(()) => backoff.reset(),
@@ -193,12 +199,31 @@ impl IndexWorker {
         self.applied().get() - self.saved.get() >= SNAPSHOT_EVENTS
     }
 
-    /// Saves the index. It stands still meanwhile, but goes on answering.
+    fn has_to_settle(&self) -> bool {
+        let pending = self.rows.as_ref().is_some_and(|rows| rows.writer.pending_recalls() > 0);
+        pending && self.told.status.borrow().stage == Stage::Ready
+    }
+
+    /// Brings the recalls into the rows. The index stands still meanwhile, but goes on answering.
+    async fn settle(&mut self) {
+        let Some(mut rows) = self.rows.take() else { return };
+        let work = move || {
+            rows.writer.settle();
+            rows
+        };
+        self.rows = Some(self.stores.work().run(work).await);
+    }
+
+    /// Saves the index, recalls settled. It stands still meanwhile, but goes on answering.
     async fn save(&mut self) {
         let position = self.applied();
-        let Some(rows) = self.rows.take().filter(|_| position > self.saved) else { return };
+        if position <= self.saved {
+            return;
+        }
+        let Some(mut rows) = self.rows.take() else { return };
         let (stores, log_id) = (Arc::clone(&self.stores), self.log_id);
         let work = move || {
+            rows.writer.settle();
             let saved = save(&*stores, &rows.writer, log_id, rows.applied);
             (rows, saved)
         };
@@ -238,6 +263,11 @@ impl Rows {
             }
             self.apply(event, fed);
             self.applied = event.position;
+            if self.writer.pending_recalls() >= MAX_PENDING_RECALLS {
+                // Only what is published is settled.
+                self.writer.advance(self.applied);
+                self.writer.settle();
+            }
         }
         // What came before a hole is true, and may be a revocation.
         self.writer.advance(self.applied);
@@ -282,21 +312,18 @@ impl Rows {
         let writer = &mut self.writer;
         let (revision, at) = (envelope.revision, envelope.occurred_at);
         match (&envelope.stream, &envelope.event) {
-            (StreamName::Tenant(tenant), Event::TenantOpened(opened)) => {
-                writer.open_tenant(position, tenant, opened)
+            (StreamName::Tenant(tenant), Event::TenantOpened(_)) => writer.open_tenant(position, tenant),
+            (StreamName::Tenant(tenant), event) => {
+                writer.change_tenant(position, tenant, revision, at, event)
             }
             (StreamName::Key(tenant, key_id), Event::KeyIssued(issued)) => {
                 writer.issue(position, tenant, *key_id, issued)
             }
-            (StreamName::Key(tenant, key_id), Event::KeyRevoked(_)) => {
-                writer.revoke(position, tenant, *key_id, revision, at)
+            (StreamName::Key(tenant, key_id), Event::KeyImported(imported)) => {
+                writer.import(position, tenant, *key_id, imported)
             }
-            (StreamName::Key(tenant, key_id), Event::KeyExpired(_)) => {
-                writer.expire(position, tenant, *key_id, revision, at)
-            }
-            (StreamName::Key(..), Event::TenantOpened(_))
-            | (StreamName::Tenant(_), Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_)) => {
-                Applied::Misfit
+            (StreamName::Key(tenant, key_id), event) => {
+                writer.change(position, tenant, *key_id, revision, at, event)
             }
         }
     }
