@@ -305,6 +305,64 @@ mod tests {
     }
 
     #[test]
+    fn host_bits_are_named_with_what_may_be_meant() {
+        for (given, text) in [
+            (
+                "192.0.2.77/24",
+                "the network 192.0.2.77/24 has host bits; the block meant is 192.0.2.0/24, the address 192.0.2.77/32",
+            ),
+            (
+                "2001:db8::1/32",
+                "the network 2001:db8::1/32 has host bits; the block meant is 2001:db8::/32, the address 2001:db8::1/128",
+            ),
+            (
+                "10.0.0.1/0",
+                "the network 10.0.0.1/0 has host bits; the block meant is 0.0.0.0/0, the address 10.0.0.1/32",
+            ),
+        ] {
+            let error = Networks::parse(["198.51.100.7", given]).unwrap_err();
+            assert_eq!(error, AttributeError::HostBits { network: given.parse().unwrap() });
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    /// All sets of up to two blocks among sixteen addresses, against every address.
+    #[test]
+    fn networks_that_contain_others_admit_all_that_those_admit() {
+        let blocks: Vec<String> = (28..=32)
+            .flat_map(|len| (0..16).step_by(1 << (32 - len)).map(move |at| format!("192.0.2.{at}/{len}")))
+            .collect();
+        let mut sets = vec![Networks::default()];
+        for (n, one) in blocks.iter().enumerate() {
+            sets.extend(blocks[n..].iter().map(|other| Networks::parse([one, other]).unwrap()));
+        }
+        let admitted = |set: &Networks| {
+            let elsewhere = u32::from(set.admit(Some("198.51.100.7".parse().unwrap()))) << 16;
+            (0..16_u8)
+                .fold(elsewhere, |all, at| all | u32::from(set.admit(Some([192, 0, 2, at].into()))) << at)
+        };
+        let admitted: Vec<_> = sets.iter().map(admitted).collect();
+        for (outer, places) in sets.iter().zip(&admitted) {
+            for (inner, wanted) in sets.iter().zip(&admitted) {
+                let all_of_them = wanted & !places == 0;
+                assert!(!outer.contain(inner) || all_of_them, "{outer:?} {inner:?}");
+                // Two blocks side by side hold a larger one that neither holds: that is taken for more.
+                let exact = outer.0.len() < 2;
+                assert!(!exact || outer.contain(inner) == all_of_them, "{outer:?} {inner:?}");
+            }
+            assert!(outer.contain(outer) && Networks::default().contain(outer));
+        }
+    }
+
+    #[test]
+    fn networks_of_one_family_contain_none_of_the_other() {
+        let parse = |text: &str| Networks::parse([text]).unwrap();
+        assert!(!parse("::/0").contain(&parse("192.0.2.0/24")));
+        assert!(!parse("0.0.0.0/0").contain(&parse("2001:db8::/32")));
+        assert!(!parse("0.0.0.0/0").contain(&Networks::default()), "anywhere is more than all of one family");
+    }
+
+    #[test]
     fn a_text_has_no_control_characters() {
         assert!(PersonalText::name("Newsletter sender, München").is_ok());
         for bad in ["", "a\nb", "a\u{1b}[0m", &"x".repeat(129)] {

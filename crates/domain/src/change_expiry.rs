@@ -1,9 +1,9 @@
 //! `ChangeExpiry`: the key's time is up at another moment.
 
+use crate::admission;
 use crate::event::KeyExpiryChanged;
 use crate::ids::{KeyId, TenantId, Timestamp};
 use crate::key::Key;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::tenant::Tenant;
 
@@ -43,7 +43,7 @@ impl ChangeExpiry {
         if last_operator && self.expires_at.is_some() {
             return Err(Refusal::LastOperator);
         }
-        policy::admit_expiry(&tenant.policies, key, self.expires_at, now)?;
+        admission::admit_expiry(&tenant.policies, key, self.expires_at, now)?;
         Ok(KeyExpiryChanged { expires_at: self.expires_at })
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     fn a_policy_bounds_it_from_now() {
         let rules = PolicyRules { longest_lifetime_ms: Some(10_000), ..PolicyRules::default() };
         let given = given_key([issued()]).in_tenant([policy_set(policy("short", Selector::ALL, rules))]);
-        given.when(change_to(Some(NOW.plus_millis(10_000)))).is_done();
+        given.when(change_to(Some(NOW.plus_millis(10_000)))).done();
         given.when(change_to(Some(NOW.plus_millis(10_001)))).refuses(denied_by("short", "longest_lifetime"));
         given.when(change_to(None)).refuses(denied_by("short", "longest_lifetime"));
     }

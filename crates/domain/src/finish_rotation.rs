@@ -156,7 +156,7 @@ mod tests {
         for given in refused {
             given.when(finish(BY_RULE)).refuses(ENDED);
             given.when(finish(Finish::ByHand)).refuses(ENDED);
-            assert!(given.when(finish(Finish::Forced)).is_done().forced, "{given:?}");
+            assert!(given.when(finish(Finish::Forced)).done().forced, "{given:?}");
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         given_key([issued(), rotated(RotationRule::ByHand), suspended(None)])
             .successor([issued_as_successor(), first_used()])
             .when(finish(Finish::ByHand))
-            .is_done();
+            .done();
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl<T: Debug + PartialEq> Decided<T> {
     }
 
     #[track_caller]
-    pub(crate) fn is_done(self) -> T {
+    pub(crate) fn done(self) -> T {
         self.0.expect("the command is carried out")
     }
 }

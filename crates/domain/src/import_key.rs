@@ -2,11 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::admission;
 use crate::event::KeyImported;
 use crate::grant::Grant;
 use crate::ids::{KeyId, TenantId, Timestamp};
 use crate::key::Key;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::secret::SecretDigest;
 use crate::tenant::Tenant;
@@ -55,7 +55,7 @@ impl ImportKey {
         if let Some(expires_at) = self.grant.expires_at.filter(|at| *at <= now) {
             return Err(Refusal::ExpiryInPast { expires_at });
         }
-        let grant = policy::admit(&tenant.policies, self.grant.clone(), self.issuer, now)?;
+        let grant = admission::admit(&tenant.policies, self.grant.clone(), self.issuer, now)?;
         Ok(KeyImported { digest: self.digest, grant, issuer: self.issuer })
     }
 }
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn importing_twice_is_refused() {
-        let once = Event::KeyImported(Box::new(given_key([]).when(by(import())).is_done()));
+        let once = Event::KeyImported(Box::new(given_key([]).when(by(import())).done()));
         for before in [once, issued()] {
             given_key([before]).when(by(import())).refuses(Refusal::KeyAlreadyIssued);
         }
@@ -109,7 +109,7 @@ mod tests {
         let expiring =
             |expires_at| ImportKey { grant: Grant { expires_at: Some(expires_at), ..grant() }, ..import() };
         given_key([]).when(by(expiring(NOW))).refuses(Refusal::ExpiryInPast { expires_at: NOW });
-        given_key([]).when(by(expiring(LATER))).is_done();
+        given_key([]).when(by(expiring(LATER))).done();
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
+use crate::admission;
 use crate::event::KeyIssued;
 use crate::grant::Grant;
 use crate::ids::{CommandId, KeyId, TenantId, Timestamp};
 use crate::key::Key;
 use crate::operator;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::scope::{Scope, ScopeSet};
 use crate::secret::SecretDigest;
@@ -83,7 +83,7 @@ impl IssueKey {
         Ok(KeyIssued {
             prefix: tenant.prefix.clone(),
             digest,
-            grant: policy::admit(&tenant.policies, self.grant.clone(), issuer, now)?,
+            grant: admission::admit(&tenant.policies, self.grant.clone(), issuer, now)?,
             issuer,
             predecessor: None,
         })
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_key_is_issued_with_what_was_asked() {
-        let issued_key = given_key([]).when(by(issue())).is_done();
+        let issued_key = given_key([]).when(by(issue())).done();
         assert_eq!(Event::KeyIssued(Box::new(issued_key)), issued());
     }
 
@@ -151,7 +151,7 @@ mod tests {
             let grant = Grant { expires_at: Some(expires_at), ..grant() };
             let outcome = given_key([]).when(by(IssueKey { grant, ..issue() }));
             match fine {
-                true => drop(outcome.is_done()),
+                true => drop(outcome.done()),
                 false => outcome.refuses(Refusal::ExpiryInPast { expires_at }),
             }
         }
@@ -169,7 +169,7 @@ mod tests {
             let grant = Grant { scopes: scopes(wanted), ..grant() };
             given_key([]).when(by(IssueKey { tenant: TenantId::operators(), grant, issuer }))
         };
-        with(&["tenants:admin", "keys:read"], &["acme/keys:read"]).is_done();
+        with(&["tenants:admin", "keys:read"], &["acme/keys:read"]).done();
         with(&["tenants:admin"], &["verify"])
             .refuses(Refusal::ScopeNotHeld { scope: "verify".parse().unwrap() });
         with(&["acme/verify"], &["verify"])

@@ -260,3 +260,63 @@ pub const fn standing_after(event: &Event) -> Option<Standing> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::KeyLeaked;
+    use crate::given::{
+        KEY_ID, acme, envelope, expired, given_key, issued, reinstated, revoked, rotated, suspended,
+    };
+    use crate::reason::RevokeReason;
+    use crate::rotation::RotationRule;
+
+    fn leaked(response: LeakResponse) -> Event {
+        Event::KeyLeaked(KeyLeaked { source: "scan".parse().unwrap(), url: None, response })
+    }
+
+    #[test]
+    fn a_standing_prints_as_it_parses() {
+        for standing in Standing::ALL {
+            assert_eq!(standing.to_string().parse(), Ok(standing));
+        }
+        assert_eq!("Active".parse::<Standing>(), Err(StandingError));
+    }
+
+    #[test]
+    fn a_standing_follows_from_the_last_event_that_has_one() {
+        for (events, standing) in [
+            (vec![], Standing::Active),
+            (vec![suspended(None)], Standing::Suspended),
+            (vec![suspended(None), rotated(RotationRule::ByHand)], Standing::Suspended),
+            (vec![suspended(None), reinstated()], Standing::Active),
+            (vec![leaked(LeakResponse::Suspend)], Standing::Suspended),
+            (vec![leaked(LeakResponse::Revoke)], Standing::Revoked),
+            (vec![expired()], Standing::Expired),
+            (vec![expired(), revoked(RevokeReason::Other)], Standing::Revoked),
+        ] {
+            assert_eq!(given_key([issued()].into_iter().chain(events)).key().standing, standing);
+        }
+    }
+
+    #[test]
+    fn nothing_comes_after_a_recall_and_only_the_end_after_damage() {
+        for (event, after_damage) in [
+            (reinstated(), Standing::Quarantined),
+            (suspended(None), Standing::Quarantined),
+            (leaked(LeakResponse::Suspend), Standing::Quarantined),
+            (expired(), Standing::Quarantined),
+            (leaked(LeakResponse::Revoke), Standing::Revoked),
+            (revoked(RevokeReason::Other), Standing::Revoked),
+        ] {
+            for (before, after) in
+                [(Standing::Recalled, Standing::Recalled), (Standing::Quarantined, after_damage)]
+            {
+                let key = given_key([issued()]).standing(before).key().clone();
+                let envelope = envelope(StreamName::Key(acme(), KEY_ID), 2, event.clone());
+                let key = Key::evolve(Some(key), &envelope).unwrap();
+                assert_eq!((key.standing, key.revision.get()), (after, 2), "{} {before}", event.name());
+            }
+        }
+    }
+}

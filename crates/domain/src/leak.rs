@@ -82,3 +82,26 @@ impl FromStr for LeakSource {
         if fits { Ok(Self(text.into())) } else { Err(LeakSourceError) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_prints_as_it_parses() {
+        for response in LeakResponse::ALL {
+            assert_eq!(response.to_string().parse(), Ok(response));
+        }
+        assert_eq!("ignore".parse::<LeakResponse>(), Err(LeakResponseError));
+    }
+
+    #[test]
+    fn a_source_keeps_to_its_alphabet() {
+        for good in ["github", "scan", "GitHub/secret-scanning_2.0", &"x".repeat(64)] {
+            assert_eq!(good.parse::<LeakSource>().unwrap().to_string(), good);
+        }
+        for bad in ["", "a b", "a:b", "ä", "a\n", &"x".repeat(65)] {
+            assert_eq!(bad.parse::<LeakSource>(), Err(LeakSourceError), "{bad:?}");
+        }
+    }
+}

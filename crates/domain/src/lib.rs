@@ -1,5 +1,6 @@
 //! Decides: ids, the key format, commands, events and refusals; no I/O, clock, randomness, async or logging.
 
+mod admission;
 mod attributes;
 mod cancel_rotation;
 mod change_expiry;
@@ -39,6 +40,8 @@ mod rotation;
 mod scope;
 mod secret;
 mod selector;
+#[cfg(test)]
+mod sequences;
 mod set_policy;
 mod suspend_key;
 mod tenant;

@@ -78,3 +78,70 @@ impl Life {
         Some(life)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{KeyLeaked, KeyRenamed, KeyTransferred, RotationCancelled, RotationFinished};
+    use crate::given::{
+        KEY_ID, LATER, NOW, SUCCESSOR, expired, first_used, given_key, grant, issued, issued_as_successor,
+        owner, reinstated, revoked, rotated, suspended,
+    };
+    use crate::reason::RevokeReason;
+    use crate::rotation::RotationRule;
+
+    fn leaked(response: LeakResponse) -> Event {
+        Event::KeyLeaked(KeyLeaked { source: "scan".parse().unwrap(), url: None, response })
+    }
+
+    #[test]
+    fn a_life_begins_with_what_was_granted() {
+        let given = given_key([issued_as_successor()]);
+        let expected = Life::begin(NOW, &grant(), Some(KEY_ID));
+        assert_eq!(*given.life(), expected);
+        assert_eq!(given_key([issued_as_successor(), first_used()]).life().first_used_at, Some(NOW));
+    }
+
+    #[test]
+    fn what_people_read_follows_its_events() {
+        let lists = owner(6, "lists-team");
+        let given = given_key([
+            issued(),
+            Event::KeyRenamed(KeyRenamed { name: None }),
+            Event::KeyTransferred(KeyTransferred { owner: lists.clone() }),
+        ]);
+        assert_eq!(given.life().grant, Grant { name: None, owner: lists, ..grant() });
+    }
+
+    #[test]
+    fn a_suspension_ends_by_itself_only_if_the_last_word_said_so() {
+        for (events, until) in [
+            (vec![suspended(Some(LATER))], Some(LATER)),
+            (vec![suspended(None)], None),
+            (vec![suspended(Some(LATER)), reinstated()], None),
+            (vec![suspended(Some(LATER)), leaked(LeakResponse::Suspend)], None),
+        ] {
+            let given = given_key([issued()].into_iter().chain(events));
+            assert_eq!(given.life().suspended_until, until);
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_under_way_until_it_or_the_key_ends() {
+        let under_way = Rotation { successor: SUCCESSOR, rule: RotationRule::ByHand, started_at: NOW };
+        let finished = Event::RotationFinished(RotationFinished { successor: SUCCESSOR, forced: false });
+        let cancelled = Event::RotationCancelled(RotationCancelled { successor: SUCCESSOR });
+        for (event, goes_on) in [
+            (suspended(None), true),
+            (leaked(LeakResponse::Suspend), true),
+            (finished, false),
+            (cancelled, false),
+            (expired(), false),
+            (revoked(RevokeReason::Other), false),
+            (leaked(LeakResponse::Revoke), false),
+        ] {
+            let given = given_key([issued(), rotated(RotationRule::ByHand), event.clone()]);
+            assert_eq!(given.life().rotation, goes_on.then(|| under_way.clone()), "{}", event.name());
+        }
+    }
+}

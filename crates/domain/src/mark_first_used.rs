@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_use_that_was_valid_counts_although_the_key_was_suspended_since() {
-        given_key([issued_as_successor(), suspended(None)]).when(mark).is_done();
+        given_key([issued_as_successor(), suspended(None)]).when(mark).done();
     }
 
     #[test]

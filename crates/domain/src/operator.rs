@@ -113,4 +113,20 @@ mod tests {
         assert!(!permits_everywhere(&scopes, Permission::KeysRevoke));
         assert!(permits_everywhere(&ScopeSet::parse(["*"]).unwrap(), Permission::TenantsAdmin));
     }
+
+    #[test]
+    fn who_holds_a_scope_free_holds_it_bound_and_not_the_other_way() {
+        for (held, wanted, holds_it) in [
+            ("keys:issue", "acme/keys:issue", true),
+            ("keys:*", "acme/keys:issue", true),
+            ("acme/keys:issue", "keys:issue", false),
+            ("acme/keys:issue", "other/keys:issue", false),
+            ("acme/keys:*", "acme/keys:issue", true),
+            ("keys:issue", "acme/keys:*", false),
+        ] {
+            let scopes = |text: &str| ScopeSet::parse([text]).unwrap();
+            let missing = scopes(wanted);
+            assert_eq!(first_not_held(&scopes(held), &missing).is_none(), holds_it, "{held} {wanted}");
+        }
+    }
 }

@@ -6,12 +6,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::attributes::Networks;
-use crate::grant::Grant;
-use crate::ids::{KeyId, Timestamp};
-use crate::key::Key;
-use crate::refusal::Refusal;
-use crate::scope::{Scope, ScopeSet};
-use crate::selector::{Selectable, Selector};
+use crate::scope::ScopeSet;
+use crate::selector::Selector;
 
 /// Why a policy cannot be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -162,114 +158,107 @@ impl PolicyRules {
             self.revoke_idle_after_ms,
         )
     }
-
-    /// The first rule about scopes that these break.
-    fn broken_by_scopes(&self, scopes: &ScopeSet) -> Option<&'static str> {
-        let allowed = &self.scopes_allowed;
-        if !allowed.is_empty() && allowed.first_not_covered(scopes).is_some() {
-            return Some("scopes_allowed");
-        }
-        let denied = |denied: &Scope| scopes.iter().any(|held| held.covers(denied) || denied.covers(held));
-        if self.scopes_denied.iter().any(denied) {
-            return Some("scopes_denied");
-        }
-        None
-    }
-
-    /// The first rule about networks that these break.
-    fn broken_by_networks(&self, networks: &Networks) -> Option<&'static str> {
-        if self.networks_required && networks.is_empty() {
-            return Some("networks_required");
-        }
-        if !self.networks_allowed.contain(networks) {
-            return Some("networks_allowed");
-        }
-        None
-    }
-
-    fn lets_expire(&self, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
-        let longest = self.longest_lifetime_ms.map(|ms| now.plus_millis(ms));
-        longest.is_none_or(|longest| expires_at.is_some_and(|at| at <= longest))
-    }
 }
 
-impl Policy {
-    fn denies(&self, rule: &'static str) -> Refusal {
-        Refusal::PolicyDenies { policy: self.name.clone(), rule }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A new key's grant as the policies let it be: with the shortest default lifetime where it names no expiry.
-///
-/// # Errors
-/// [`Refusal::PolicyDenies`] with the first rule that the grant breaks.
-pub(crate) fn admit(
-    policies: &[Policy],
-    mut grant: Grant,
-    issuer: Option<KeyId>,
-    now: Timestamp,
-) -> Result<Grant, Refusal> {
-    let selectable = Selectable {
-        owner: grant.owner.tag,
-        labels: &grant.labels,
-        scopes: &grant.scopes,
-        issuer,
-        environment: grant.environment,
-    };
-    let matching: Vec<_> = policies.iter().filter(|policy| policy.selector.matches(&selectable)).collect();
-    if grant.expires_at.is_none() {
-        let shortest = matching.iter().filter_map(|policy| policy.rules.default_lifetime_ms).min();
-        grant.expires_at = shortest.map(|ms| now.plus_millis(ms));
+    fn check(rules: PolicyRules) -> Result<Policy, PolicyError> {
+        Policy::new("house".parse().unwrap(), Selector::ALL, rules)
     }
-    for policy in matching {
-        if !policy.rules.lets_expire(grant.expires_at, now) {
-            return Err(policy.denies("longest_lifetime"));
+
+    #[test]
+    fn a_name_keeps_to_its_alphabet() {
+        for good in ["a", "0-idle", &"x".repeat(63)] {
+            assert_eq!(good.parse::<PolicyName>().unwrap().to_string(), good);
         }
-        let rules = &policy.rules;
-        let broken =
-            rules.broken_by_scopes(&grant.scopes).or_else(|| rules.broken_by_networks(&grant.networks));
-        if let Some(rule) = broken {
-            return Err(policy.denies(rule));
+        for bad in ["", "-a", "A", "a b", "a.b", &"x".repeat(64)] {
+            assert_eq!(bad.parse::<PolicyName>(), Err(PolicyError::Name), "{bad:?}");
         }
     }
-    Ok(grant)
-}
 
-/// Whether a key may become what a change makes of it. A rule that the key breaks already, and that the change does not touch,
-/// is no reason to refuse the change: policies set later are a matter of review.
-///
-/// # Errors
-/// [`Refusal::PolicyDenies`] with the first rule that the change breaks.
-pub(crate) fn admit_change(policies: &[Policy], before: &Key, after: &Key) -> Result<(), Refusal> {
-    for policy in policies.iter().filter(|policy| policy.selector.matches(&after.selectable())) {
-        let newly = !policy.selector.matches(&before.selectable());
-        let rescoped = newly || before.scopes != after.scopes;
-        let restricted = newly || before.networks != after.networks;
-        let rules = &policy.rules;
-        let broken = rescoped
-            .then(|| rules.broken_by_scopes(&after.scopes))
-            .flatten()
-            .or_else(|| restricted.then(|| rules.broken_by_networks(&after.networks)).flatten());
-        if let Some(rule) = broken {
-            return Err(policy.denies(rule));
+    #[test]
+    fn a_policy_without_a_rule_is_none() {
+        assert_eq!(check(PolicyRules::default()), Err(PolicyError::Empty));
+        assert!(check(PolicyRules { networks_required: true, ..PolicyRules::default() }).is_ok());
+    }
+
+    #[test]
+    fn every_span_has_its_bounds() {
+        type Asking = fn(u64) -> PolicyRules;
+        let spans: [(&str, Asking); 6] = [
+            ("default_lifetime", |ms| PolicyRules {
+                default_lifetime_ms: Some(ms),
+                ..PolicyRules::default()
+            }),
+            ("longest_lifetime", |ms| PolicyRules {
+                longest_lifetime_ms: Some(ms),
+                ..PolicyRules::default()
+            }),
+            ("rotate_after", |ms| PolicyRules { rotate_after_ms: Some(ms), ..PolicyRules::default() }),
+            ("suspend_idle_after", |ms| PolicyRules {
+                suspend_idle_after_ms: Some(ms),
+                ..PolicyRules::default()
+            }),
+            ("revoke_idle_after", |ms| PolicyRules {
+                revoke_idle_after_ms: Some(ms),
+                ..PolicyRules::default()
+            }),
+            ("warn_before_expiry", |ms| PolicyRules {
+                warn_before_expiry_ms: vec![ms],
+                ..PolicyRules::default()
+            }),
+        ];
+        for (rule, rules) in spans {
+            for (ms, fits) in [
+                (0, false),
+                (PolicyRules::SHORTEST_MS - 1, false),
+                (PolicyRules::SHORTEST_MS, true),
+                (PolicyRules::LONGEST_MS, true),
+                (PolicyRules::LONGEST_MS + 1, false),
+                (u64::MAX, false),
+            ] {
+                let expected = if fits { Ok(()) } else { Err(PolicyError::Span { rule }) };
+                assert_eq!(check(rules(ms)).map(|_| ()), expected, "{rule} {ms}");
+            }
         }
     }
-    Ok(())
-}
 
-/// Whether a key's expiry may be moved: no further from `now` than a new key's could be.
-///
-/// # Errors
-/// [`Refusal::PolicyDenies`] when it would live too long.
-pub(crate) fn admit_expiry(
-    policies: &[Policy],
-    key: &Key,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let mut matching = policies.iter().filter(|policy| policy.selector.matches(&key.selectable()));
-    match matching.find(|policy| !policy.rules.lets_expire(expires_at, now)) {
-        Some(policy) => Err(policy.denies("longest_lifetime")),
-        None => Ok(()),
+    #[test]
+    fn what_has_to_be_shorter_is() {
+        for (shorter_ms, longer_ms, fits) in
+            [(5_000, 5_000, true), (5_000, 6_000, true), (6_000, 5_000, false)]
+        {
+            let lifetimes = PolicyRules {
+                default_lifetime_ms: Some(shorter_ms),
+                longest_lifetime_ms: Some(longer_ms),
+                ..PolicyRules::default()
+            };
+            let idle = PolicyRules {
+                suspend_idle_after_ms: Some(shorter_ms),
+                revoke_idle_after_ms: Some(longer_ms),
+                ..PolicyRules::default()
+            };
+            for (rules, shorter, longer) in [
+                (lifetimes, "default_lifetime", "longest_lifetime"),
+                (idle, "suspend_idle_after", "revoke_idle_after"),
+            ] {
+                let expected = if fits { Ok(()) } else { Err(PolicyError::Order { shorter, longer }) };
+                assert_eq!(check(rules).map(|_| ()), expected);
+            }
+        }
+        let error = PolicyError::Order { shorter: "suspend_idle_after", longer: "revoke_idle_after" };
+        assert_eq!(error.to_string(), "suspend_idle_after must not be longer than revoke_idle_after");
+    }
+
+    #[test]
+    fn warnings_are_sorted_each_once_and_few() {
+        let warned =
+            |spans: Vec<u64>| check(PolicyRules { warn_before_expiry_ms: spans, ..PolicyRules::default() });
+        let policy = warned(vec![3_000, 1_000, 3_000]).unwrap();
+        assert_eq!(policy.rules.warn_before_expiry_ms, [1_000, 3_000]);
+        assert!(warned((1..=8).map(|n| n * 1_000).collect()).is_ok());
+        assert_eq!(warned((1..=9).map(|n| n * 1_000).collect()), Err(PolicyError::Warnings));
     }
 }

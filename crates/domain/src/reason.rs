@@ -134,3 +134,22 @@ impl FromStr for SuspendReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(SuspendReasonError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_prints_as_it_parses_and_the_errors_name_them_all() {
+        for reason in RevokeReason::ALL {
+            assert_eq!(reason.to_string().parse(), Ok(reason));
+            assert!(ReasonError.to_string().contains(reason.as_str()));
+        }
+        for reason in SuspendReason::ALL {
+            assert_eq!(reason.to_string().parse(), Ok(reason));
+            assert!(SuspendReasonError.to_string().contains(reason.as_str()));
+        }
+        assert_eq!("".parse::<RevokeReason>(), Err(ReasonError));
+        assert_eq!("compromised".parse::<SuspendReason>(), Err(SuspendReasonError));
+    }
+}

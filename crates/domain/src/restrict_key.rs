@@ -1,10 +1,10 @@
 //! `RestrictKey`: the key may be used from other networks.
 
+use crate::admission;
 use crate::attributes::Networks;
 use crate::event::KeyRestricted;
 use crate::ids::{KeyId, TenantId};
 use crate::key::Key;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::rescope_key::Widening;
 use crate::tenant::Tenant;
@@ -38,7 +38,7 @@ impl RestrictKey {
             return Err(Refusal::WideningNeedsIssue);
         }
         let changed = Key { networks: self.networks.clone(), ..key.clone() };
-        policy::admit_change(&tenant.policies, key, &changed)?;
+        admission::admit_change(&tenant.policies, key, &changed)?;
         Ok(KeyRestricted { networks: self.networks.clone() })
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         given
             .when(restrict(&["198.51.100.7"], Widening::Allowed))
             .refuses(denied_by("at-home", "networks_allowed"));
-        given.when(restrict(&["192.0.3.0/24"], Widening::Allowed)).is_done();
+        given.when(restrict(&["192.0.3.0/24"], Widening::Allowed)).done();
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `RotateKey`: a successor is issued with the same grants, and both are valid until the rotation ends.
 
+use crate::admission;
 use crate::event::{KeyIssued, KeyRotated};
 use crate::grant::Grant;
 use crate::ids::{KeyId, TenantId, Timestamp};
 use crate::issue_key::Issuer;
 use crate::key::{Key, Standing};
 use crate::life::Life;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::rotation::RotationRule;
 use crate::secret::SecretDigest;
@@ -72,7 +72,7 @@ impl RotateKey {
         let issued = KeyIssued {
             prefix: tenant.prefix.clone(),
             digest,
-            grant: policy::admit(&tenant.policies, grant, issuer, now)?,
+            grant: admission::admit(&tenant.policies, grant, issuer, now)?,
             issuer,
             predecessor: Some(self.key_id),
         };
@@ -113,14 +113,14 @@ mod tests {
     }
 
     fn expiry_of_successor(given: &GivenKey) -> Option<Timestamp> {
-        given.when(by(rotate())).is_done().1.grant.expires_at
+        given.when(by(rotate())).done().1.grant.expires_at
     }
 
     #[test]
     fn a_successor_gets_what_the_key_has_and_names_it() {
         let issuer = KeyId::from_u128(9);
         let command = RotateKey { issuer: Some(Issuer { key_id: issuer, scopes: scopes(&[]) }), ..rotate() };
-        let (rotated, successor) = given_key([issued()]).when(by(command)).is_done();
+        let (rotated, successor) = given_key([issued()]).when(by(command)).done();
         assert_eq!(rotated, KeyRotated { successor: SUCCESSOR, rule: RotationRule::DEFAULT });
         assert_eq!((successor.predecessor, successor.issuer), (Some(KEY_ID), Some(issuer)));
         assert_eq!(successor.grant, Grant { expires_at: successor.grant.expires_at, ..grant() });
@@ -132,7 +132,7 @@ mod tests {
         let given = given_key([issued()]).at(at);
         assert_eq!(expiry_of_successor(&given), Some(EXPIRES_AT.plus_millis(5_000)));
         let command = RotateKey { expires_at: Some(LATER), ..rotate() };
-        assert_eq!(given.when(by(command)).is_done().1.grant.expires_at, Some(LATER));
+        assert_eq!(given.when(by(command)).done().1.grant.expires_at, Some(LATER));
         assert_eq!(expiry_of_successor(&given_key([issued_for_ever()])), None);
         let moved = Event::KeyExpiryChanged(KeyExpiryChanged { expires_at: Some(LATER) });
         let moved = given_key([issued(), moved]).at(at);
@@ -146,7 +146,7 @@ mod tests {
         let given = given_key([issued(), rotated(RotationRule::ByHand)]);
         given.when(by(rotate())).refuses(Refusal::AlreadyRotating { successor: SUCCESSOR });
         let cancelled = Event::RotationCancelled(RotationCancelled { successor: SUCCESSOR });
-        given_key([issued(), rotated(RotationRule::ByHand), cancelled]).when(by(rotate())).is_done();
+        given_key([issued(), rotated(RotationRule::ByHand), cancelled]).when(by(rotate())).done();
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
                 .refuses(Refusal::ExpiryInPast { expires_at: at });
         }
         let rule = RotationRule::At(LATER);
-        given_key([issued()]).when(by(RotateKey { rule, ..rotate() })).is_done();
+        given_key([issued()]).when(by(RotateKey { rule, ..rotate() })).done();
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
                 ..rotate()
             }))
         };
-        with(&["tenants:admin"]).is_done();
+        with(&["tenants:admin"]).done();
         with(&["verify"]).refuses(Refusal::ScopeNotHeld { scope: "tenants:admin".parse().unwrap() });
     }
 
@@ -193,6 +193,6 @@ mod tests {
         let rules = PolicyRules { longest_lifetime_ms: Some(day_ms), ..PolicyRules::default() };
         let given = given_key([issued()]).in_tenant([policy_set(policy("a-day", Selector::ALL, rules))]);
         given.when(by(rotate())).refuses(denied_by("a-day", "longest_lifetime"));
-        given.when(by(RotateKey { expires_at: Some(NOW.plus_millis(day_ms)), ..rotate() })).is_done();
+        given.when(by(RotateKey { expires_at: Some(NOW.plus_millis(day_ms)), ..rotate() })).done();
     }
 }

@@ -85,3 +85,71 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{labels, owner, scopes};
+
+    /// Every selector over every key: each of the five attributes is asked for or not, and fits or not.
+    #[test]
+    fn a_selector_matches_exactly_where_every_given_part_holds() {
+        let issuer = KeyId::from_u128(9);
+        for asked in 0..32_u8 {
+            let asks = |part: u8| asked & (1 << part) != 0;
+            let selector = Selector {
+                owner: asks(0).then(|| owner(5, "sender-team")),
+                label: asks(1).then(|| "service=mailer".parse().unwrap()),
+                scope: asks(2).then(|| "campaigns:send".parse().unwrap()),
+                issuer: asks(3).then_some(issuer),
+                environment: asks(4).then_some(Environment::Live),
+            };
+            for fits in 0..32_u8 {
+                let fit = |part: u8| fits & (1 << part) != 0;
+                let labels = labels(if fit(1) { &["service=mailer", "team=a"] } else { &["service=lists"] });
+                let scopes = scopes(if fit(2) { &["verify", "campaigns:*"] } else { &["campaigns:read"] });
+                let key = Selectable {
+                    owner: owner(if fit(0) { 5 } else { 6 }, "sender-team").tag,
+                    labels: &labels,
+                    scopes: &scopes,
+                    issuer: fit(3).then_some(issuer),
+                    environment: if fit(4) { Environment::Live } else { Environment::Test },
+                };
+                assert_eq!(selector.matches(&key), asked & !fits == 0, "{selector:?} {key:?}");
+            }
+            assert_eq!(selector.is_all(), asked == 0);
+            assert_eq!(selector.clone().of_parts().is_ok(), asked != 0);
+        }
+    }
+
+    #[test]
+    fn an_owner_is_the_same_however_written() {
+        let selector = Selector { owner: Some(owner(5, "Sender Team")), ..Selector::default() };
+        let key = Selectable {
+            owner: owner(5, "sender-team").tag,
+            labels: &Labels::default(),
+            scopes: &ScopeSet::default(),
+            issuer: None,
+            environment: Environment::Test,
+        };
+        assert!(selector.matches(&key));
+    }
+
+    #[test]
+    fn a_scope_with_a_star_asks_for_who_may_do_all_of_it() {
+        for (held, matches) in
+            [("lists:*", true), ("*", true), ("lists:read", false), ("lists:read:*", false)]
+        {
+            let scopes = scopes(&[held]);
+            let selector = Selector { scope: Some("lists:*".parse().unwrap()), ..Selector::default() };
+            let key = Selectable {
+                owner: owner(5, "sender-team").tag,
+                labels: &Labels::default(),
+                scopes: &scopes,
+                issuer: None,
+                environment: Environment::Live,
+            };
+            assert_eq!(selector.matches(&key), matches, "{held}");
+        }
+    }
+}

@@ -69,7 +69,7 @@ mod tests {
         let all = (0..Policy::MAX_PER_TENANT).map(|n| policy_set(idle_after(&format!("idle-{n}"), 5_000)));
         let full = given_tenant([tenant_opened()].into_iter().chain(all));
         full.when(set(idle_after("one-more", 5_000))).refuses(Refusal::TooManyPolicies);
-        full.when(set(idle_after("idle-7", 6_000))).is_done();
+        full.when(set(idle_after("idle-7", 6_000))).done();
     }
 
     #[test]

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_suspension_ends_in_the_future_or_never() {
-        assert_eq!(given_key([issued()]).when(suspend_until(Some(LATER))).is_done().until, Some(LATER));
+        assert_eq!(given_key([issued()]).when(suspend_until(Some(LATER))).done().until, Some(LATER));
         given_key([issued()])
             .when(suspend_until(Some(NOW)))
             .refuses(Refusal::SuspensionInPast { until: NOW });
@@ -83,7 +83,7 @@ mod tests {
         given_key([issued(), suspended(None)])
             .when(suspend_until(Some(LATER)))
             .refuses(Refusal::AlreadySuspended);
-        given_key([issued(), suspended(None), reinstated()]).when(suspend_until(None)).is_done();
+        given_key([issued(), suspended(None), reinstated()]).when(suspend_until(None)).done();
     }
 
     #[test]

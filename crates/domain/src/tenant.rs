@@ -102,3 +102,61 @@ impl Tenant {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::PolicyRemoved;
+    use crate::given::{
+        acme, envelope, given_tenant, issued, policy, policy_set, suspends_what_leaks, tenant_closed,
+        tenant_opened,
+    };
+    use crate::policy::PolicyRules;
+    use crate::selector::Selector;
+
+    fn warns(name: &str, ms: u64) -> Policy {
+        let rules = PolicyRules { warn_before_expiry_ms: vec![ms], ..PolicyRules::default() };
+        policy(name, Selector::ALL, rules)
+    }
+
+    #[test]
+    fn settings_and_policies_follow_their_events() {
+        let removed = Event::PolicyRemoved(PolicyRemoved { name: "b".parse().unwrap() });
+        let tenant = given_tenant([
+            tenant_opened(),
+            suspends_what_leaks(),
+            policy_set(warns("c", 1_000)),
+            policy_set(warns("a", 1_000)),
+            policy_set(warns("b", 1_000)),
+            policy_set(warns("c", 2_000)),
+            removed,
+        ]);
+        let tenant = tenant.0.unwrap();
+        assert_eq!(tenant.leak_response, LeakResponse::Suspend);
+        assert_eq!(tenant.policies, [warns("a", 1_000), warns("c", 2_000)]);
+        assert_eq!((tenant.closed, tenant.revision.get()), (false, 7));
+    }
+
+    #[test]
+    fn an_event_out_of_its_place_is_damage() {
+        let follow = |events: &[(u32, Event)]| {
+            events.iter().try_fold(None, |tenant, (revision, event)| {
+                let envelope = envelope(StreamName::Tenant(acme()), *revision, event.clone());
+                Tenant::evolve(tenant, &envelope).map(Some)
+            })
+        };
+        assert!(follow(&[(1, tenant_opened()), (2, tenant_closed())]).is_ok());
+        for (damage, events) in [
+            ("a gap", vec![(1, tenant_opened()), (3, tenant_closed())]),
+            ("a second opening", vec![(1, tenant_opened()), (2, tenant_opened())]),
+            ("an end without a beginning", vec![(1, tenant_closed())]),
+            ("a key's event", vec![(1, tenant_opened()), (2, issued())]),
+            (
+                "something after the end",
+                vec![(1, tenant_opened()), (2, tenant_closed()), (3, suspends_what_leaks())],
+            ),
+        ] {
+            assert!(follow(&events).is_err(), "{damage}");
+        }
+    }
+}

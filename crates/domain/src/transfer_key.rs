@@ -1,10 +1,10 @@
 //! `TransferKey`: the key belongs to another owner.
 
+use crate::admission;
 use crate::attributes::Owner;
 use crate::event::KeyTransferred;
 use crate::ids::{KeyId, TenantId};
 use crate::key::Key;
-use crate::policy;
 use crate::refusal::Refusal;
 use crate::tenant::Tenant;
 
@@ -32,7 +32,7 @@ impl TransferKey {
             return Err(Refusal::Unchanged);
         }
         let changed = Key { owner: self.owner.tag, ..key.clone() };
-        policy::admit_change(&tenant.policies, key, &changed)?;
+        admission::admit_change(&tenant.policies, key, &changed)?;
         Ok(KeyTransferred { owner: self.owner.clone() })
     }
 }
@@ -56,7 +56,7 @@ mod tests {
     fn a_key_goes_to_another_owner() {
         let lists = owner(6, "lists-team");
         given_key([issued()]).when(transfer(lists.clone())).then(KeyTransferred { owner: lists.clone() });
-        given_key([issued(), suspended(None)]).when(transfer(lists)).is_done();
+        given_key([issued(), suspended(None)]).when(transfer(lists)).done();
     }
 
     #[test]
