@@ -97,3 +97,6 @@ fn payload(event: &Event) -> proto::envelope::Payload {
         Event::KeyExpired(event) => Payload::KeyExpired(key::expired(event)),
     }
 }
+
+#[cfg(test)]
+mod tests;

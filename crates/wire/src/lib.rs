@@ -1,5 +1,7 @@
 //! Speaks: stored events in protobuf, notices in CloudEvents JSON, and the keyed tags; the only conversions there are.
 
+#[cfg(test)]
+mod arbitrary;
 mod canonical;
 mod decode;
 mod encode;

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod events;
+mod exports;
 mod files;
 mod notices;
 mod requests;

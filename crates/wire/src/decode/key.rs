@@ -87,6 +87,7 @@ pub(super) fn rotated(stored: &proto::KeyRotated) -> Result<KeyRotated, Unreadab
     use proto::key_rotated::Rule;
     let rule = match &stored.rule {
         Some(Rule::AtTime(at)) => RotationRule::At(Timestamp::from_millis(at.at_ms)),
+        // The spans are not measured again: a bound that a later build draws otherwise must not quarantine keys.
         Some(Rule::OnEvidence(rule)) => {
             RotationRule::OnEvidence { quiet_ms: rule.quiet_ms, look_back_ms: rule.look_back_ms }
         }
