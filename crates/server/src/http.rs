@@ -2,10 +2,12 @@
 
 #![expect(unused_qualifications, reason = "the macro that describes routes writes them")]
 
+mod amend;
 mod app;
 mod auth;
 pub mod codes;
 mod command;
+mod configure;
 mod edge;
 mod events;
 mod extract;
@@ -16,8 +18,11 @@ mod keys;
 mod metrics;
 mod openapi;
 mod problem;
+mod recalls;
 mod revoke;
+mod rotation_json;
 mod router;
+mod suspend;
 mod tenants;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
-use domain::{KeyId, Permission, ScopeSet, TenantId, operator};
+use domain::{Issuer, KeyId, Permission, ScopeSet, TenantId, Widening, operator};
 use verify::{Answer, Holder, Verdict, VerifyRequest};
 
 use crate::http::app::App;
@@ -68,6 +68,19 @@ impl Operator {
 
     fn holding(holder: &Holder, network: Option<IpAddr>) -> Self {
         Self { key_id: holder.key_id, scopes: Arc::clone(&holder.scopes), network }
+    }
+
+    /// Who grants, as decisions need it.
+    pub(crate) fn as_issuer(&self) -> Issuer {
+        Issuer { key_id: self.key_id, scopes: (*self.scopes).clone() }
+    }
+
+    /// Whether it may give a key of this tenant more than the key has.
+    pub(crate) fn widening(&self, tenant: &TenantId) -> Widening {
+        match self.require_write(Permission::KeysIssue, tenant) {
+            Ok(()) => Widening::Allowed,
+            Err(_) => Widening::Refused,
+        }
     }
 
     /// What the verdict makes of who asks. More than "unknown" is told only to who holds the full secret.

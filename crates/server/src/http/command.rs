@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use application::{CommandError, Request};
+use application::{Changed, CommandError, Request};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::Response;
-use domain::{Actor, Cause, CommandId, Envelope, KeyId, Personal, PersonalText, Position};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use domain::{
+    Actor, Cause, CommandId, Envelope, KeyId, Personal, PersonalText, Position, Revision, TenantId,
+};
+use serde::Serialize;
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+use wire::format_rfc3339;
 
 use crate::config::Role;
 use crate::http::auth::Operator;
@@ -30,6 +35,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct Meta {
     command_id: CommandId,
     may_be_repeat: bool,
+    if_match: Option<Revision>,
     trace_context: Option<Box<str>>,
 }
 
@@ -43,7 +49,8 @@ impl FromRequestParts<Shared> for Meta {
         let sent = command_id(&parts.headers)?;
         let may_be_repeat = sent.is_some();
         let command_id = sent.unwrap_or_else(|| CommandId::from_u128(app.ambient.draw_ulid()));
-        Ok(Self { command_id, may_be_repeat, trace_context: trace_context(&parts.headers) })
+        let if_match = if_match(&parts.headers)?;
+        Ok(Self { command_id, may_be_repeat, if_match, trace_context: trace_context(&parts.headers) })
     }
 }
 
@@ -58,6 +65,29 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
             id.map(Some).ok_or_else(|| bad("it is 1 to 128 printable ASCII characters without spaces"))
         }
     }
+}
+
+/// The revision in `If-Match`, as the key's `ETag` has it: `"3"`. `*` asks for nothing that a command does not need anyway.
+fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
+    let mut sent = headers.get_all(header::IF_MATCH).iter();
+    let bad = || {
+        Problem::new(&codes::BAD_HEADER).detail("If-Match: it is one revision in quotes, such as \"3\", or *")
+    };
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return if headers.contains_key(header::IF_MATCH) { Err(bad()) } else { Ok(None) };
+    };
+    let text = value.to_str().map_err(|_| bad())?;
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let revision = number.and_then(|text| text.parse().ok()).filter(|revision| *revision > 0);
+    revision.map(|revision| Some(Revision::new(revision))).ok_or_else(bad)
+}
+
+/// The `ETag` of a key at a revision.
+pub(crate) fn etag(revision: Revision) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{revision}\"")).expect("a number in quotes is a header")
 }
 
 /// A valid version 00 `traceparent`; anything else is left out, as the specification wants it.
@@ -83,9 +113,51 @@ impl Meta {
             cause: Cause::Command,
             command_id: self.command_id,
             may_be_repeat: self.may_be_repeat,
+            if_match: self.if_match,
             trace_context: self.trace_context,
         }
     }
+}
+
+/// What every change of a key answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedKey {
+    /// The key.
+    key_id: String,
+    /// Its tenant.
+    tenant: String,
+    /// Where the change stands in the log; the last event, where it made several.
+    position: u64,
+    /// The key's revision with it, for If-Match.
+    revision: u32,
+    /// When, RFC 3339.
+    changed_at: String,
+    /// This server goes by it from now on. False when its index is more than a second behind: ask with min_position.
+    effective: bool,
+    /// Whether an earlier request with the same Idempotency-Key made it.
+    repeated: bool,
+}
+
+impl ChangedKey {
+    pub(crate) fn answer(app: &Shared, tenant: &TenantId, key_id: KeyId, changed: Changed) -> Response {
+        let body = Self {
+            key_id: key_id.to_string(),
+            tenant: tenant.to_string(),
+            position: changed.position.get(),
+            revision: changed.revision.get(),
+            changed_at: format_rfc3339(changed.occurred_at),
+            effective: app.index.applied() >= changed.position,
+            repeated: changed.repeated,
+        };
+        let mut response = at_position(axum::Json(body).into_response(), changed.position);
+        response.headers_mut().insert(header::ETAG, etag(changed.revision));
+        response
+    }
+}
+
+/// Names the key in what went wrong with it. What does not exist is told in the same words everywhere.
+pub(crate) fn about(key_id: KeyId) -> impl FnOnce(Problem) -> Problem {
+    move |problem| if *problem.code == codes::NOT_FOUND { problem } else { problem.key(key_id) }
 }
 
 /// Waits for a command's outcome, and measures it. Past its time the outcome is unknown: the log may still take it.
@@ -116,6 +188,19 @@ pub(crate) fn at_position(mut response: Response, position: Position) -> Respons
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn if_match_is_one_revision_in_quotes() {
+        let of = |text: &'static str| {
+            if_match(&HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static(text))]))
+        };
+        assert_eq!(of("\"3\"").unwrap(), Some(Revision::new(3)));
+        assert_eq!(of("*").unwrap(), None);
+        assert_eq!(etag(Revision::new(3)), "\"3\"");
+        for bad in ["3", "", "\"\"", "\"x\"", "\"0\"", "W/\"3\"", "\"3\", \"4\"", "\"-1\""] {
+            assert_eq!(of(bad).unwrap_err().code.code, "bad_header", "{bad}");
+        }
+    }
 
     #[test]
     fn only_a_valid_traceparent_is_kept() {

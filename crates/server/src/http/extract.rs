@@ -186,6 +186,13 @@ pub(crate) fn invalid(field: &str, error: &impl Display) -> Problem {
     Problem::new(&codes::INVALID_VALUE).detail(format!("{field}: {error}"))
 }
 
+/// Tells a member that is null from one that is absent: only who names it means it.
+pub(crate) fn given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    <Option<String> as serde::Deserialize>::deserialize(deserializer).map(Some)
+}
+
 /// The tenant in the path. What is no tenant id names no tenant.
 pub(crate) struct InTenant(pub(crate) TenantId);
 

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use application::{IssueRequest, Issued};
+use application::{AskedGrant, IssueRequest, Issued};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::{
-    Environment, Issuer, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId,
-};
-use projection::{KeyIssue, KeyQuery, KeyRow};
+use domain::{Environment, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId};
+use projection::{KeyLeak, KeyQuery, KeyRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{format_rfc3339, parse_rfc3339};
@@ -17,9 +15,10 @@ use wire::{format_rfc3339, parse_rfc3339};
 use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
-use crate::http::command::{Meta, at_position, outcome};
+use crate::http::command::{Meta, at_position, etag, outcome};
 use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, page_limit, parameter};
 use crate::http::problem::Problem;
+use crate::http::rotation_json::RotationJson;
 use crate::http::tenants::PersonalJson;
 
 /// A key to issue.
@@ -75,14 +74,48 @@ pub(crate) struct KeyJson {
     expires_at: Option<String>,
     /// The operator key that issued it.
     issued_by: Option<String>,
-    /// When it was revoked or expired, RFC 3339.
+    /// Whether it came from another system: it is known by the digest of its token.
+    imported: bool,
+    /// The key that it was issued to replace.
+    predecessor: Option<String>,
+    /// The last rotation in which it is to be replaced.
+    rotation: Option<RotationJson>,
+    /// When the service reinstates it by itself, RFC 3339.
+    suspended_until: Option<String>,
+    /// The last report that it was found where it should not be.
+    leaked: Option<LeakJson>,
+    /// When it was revoked, recalled or expired, RFC 3339.
     ended_at: Option<String>,
-    /// Why it was revoked.
+    /// The position of the recall that hit it.
+    recalled_by: Option<u64>,
+    /// Why it was suspended, revoked or recalled.
     reason: Option<&'static str>,
     /// The same in somebody's words.
     note: Option<PersonalJson>,
     /// The position of the last event of its history.
     position: u64,
+}
+
+/// A report that a key was found where it should not be.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Leak)]
+pub(crate) struct LeakJson {
+    /// When it came, RFC 3339.
+    reported_at: String,
+    /// Who sent it.
+    source: String,
+    /// Where the key was found.
+    url: Option<PersonalJson>,
+}
+
+impl From<&KeyLeak> for LeakJson {
+    fn from(leak: &KeyLeak) -> Self {
+        Self {
+            reported_at: format_rfc3339(leak.reported_at),
+            source: leak.source.to_string(),
+            url: leak.url.as_ref().map(PersonalJson::from),
+        }
+    }
 }
 
 /// An issued key with its secret: the only answer that ever holds it.
@@ -108,23 +141,32 @@ fn label_map(labels: &Labels) -> BTreeMap<String, String> {
 
 impl From<&KeyRow> for KeyJson {
     fn from(row: &KeyRow) -> Self {
-        let issue = row.issue.as_ref();
+        let grant = row.grant.as_ref();
+        let suspended = row.suspended.filter(|_| row.standing == Standing::Suspended);
         Self {
             key_id: row.key_id.to_string(),
             tenant: row.tenant.to_string(),
-            name: issue.and_then(|issue| issue.name.as_ref()).map(PersonalJson::from),
-            owner: issue.map(|issue| PersonalJson::from(&issue.owner.name)),
-            scopes: issue.map(|issue| texts(issue.scopes.iter())).unwrap_or_default(),
-            labels: issue.map(|issue| label_map(&issue.labels)).unwrap_or_default(),
-            environment: issue.map(|issue| issue.environment.as_str()),
-            networks: issue.map(|issue| texts(issue.networks.iter())).unwrap_or_default(),
+            name: grant.and_then(|grant| grant.name.as_ref()).map(PersonalJson::from),
+            owner: grant.map(|grant| PersonalJson::from(&grant.owner.name)),
+            scopes: grant.map(|grant| texts(grant.scopes.iter())).unwrap_or_default(),
+            labels: grant.map(|grant| label_map(&grant.labels)).unwrap_or_default(),
+            environment: grant.map(|grant| grant.environment.as_str()),
+            networks: grant.map(|grant| texts(grant.networks.iter())).unwrap_or_default(),
             standing: row.standing.as_str(),
             revision: row.revision.get(),
-            issued_at: issue.map(|issue| format_rfc3339(issue.issued_at)),
-            expires_at: issue.and_then(|issue| issue.expires_at).map(format_rfc3339),
-            issued_by: issue.and_then(|issue: &KeyIssue| issue.issued_by).map(|id| id.to_string()),
+            issued_at: grant.map(|grant| format_rfc3339(grant.issued_at)),
+            expires_at: grant.and_then(|grant| grant.expires_at).map(format_rfc3339),
+            issued_by: grant.and_then(|grant| grant.issued_by).map(|id| id.to_string()),
+            imported: grant.is_some_and(|grant| grant.imported),
+            predecessor: grant.and_then(|grant| grant.predecessor).map(|id| id.to_string()),
+            rotation: row.rotation.as_ref().map(RotationJson::from),
+            suspended_until: row.suspended_until.map(format_rfc3339),
+            leaked: row.leaked.as_ref().map(LeakJson::from),
             ended_at: row.ended_at.map(format_rfc3339),
-            reason: row.reason.map(domain::RevokeReason::as_str),
+            recalled_by: row.recalled_by.map(domain::Position::get),
+            reason: suspended
+                .map(domain::SuspendReason::as_str)
+                .or(row.reason.map(domain::RevokeReason::as_str)),
             note: row.note.as_ref().map(PersonalJson::from),
             position: row.position.get(),
         }
@@ -141,8 +183,7 @@ impl IssueKeyBody {
             Some(text) => text.parse().map_err(|_| invalid("environment", &"it is live or test"))?,
         };
         let expires_at = self.expires_at.as_deref().map(parse_rfc3339).transpose();
-        Ok(IssueRequest {
-            tenant,
+        let grant = AskedGrant {
             environment,
             name: name.map_err(|error| invalid("name", &error))?,
             owner: PersonalText::name(&self.owner).map_err(|error| invalid("owner", &error))?,
@@ -150,8 +191,8 @@ impl IssueKeyBody {
             labels: labels.and_then(Labels::new).map_err(|error| invalid("labels", &error))?,
             networks: Networks::parse(&self.networks).map_err(|error| invalid("networks", &error))?,
             expires_at: expires_at.map_err(|error| invalid("expires_at", &error))?,
-            issuer: Some(Issuer { key_id: operator.key_id, scopes: (*operator.scopes).clone() }),
-        })
+        };
+        Ok(IssueRequest { tenant, grant, issuer: Some(operator.as_issuer()) })
     }
 }
 
@@ -201,18 +242,24 @@ fn show_issued(app: &App, asked: &IssueRequest, issued: &Issued) -> KeyJson {
     KeyJson {
         key_id: issued.key_id.to_string(),
         tenant: asked.tenant.to_string(),
-        name: asked.name.as_ref().map(plain),
-        owner: Some(plain(&asked.owner)),
-        scopes: texts(asked.scopes.iter()),
-        labels: label_map(&asked.labels),
-        environment: Some(asked.environment.as_str()),
-        networks: texts(asked.networks.iter()),
+        name: asked.grant.name.as_ref().map(plain),
+        owner: Some(plain(&asked.grant.owner)),
+        scopes: texts(asked.grant.scopes.iter()),
+        labels: label_map(&asked.grant.labels),
+        environment: Some(asked.grant.environment.as_str()),
+        networks: texts(asked.grant.networks.iter()),
         standing: standing.as_str(),
         revision: revision.get(),
         issued_at: Some(format_rfc3339(issued.changed.occurred_at)),
-        expires_at: asked.expires_at.map(format_rfc3339),
+        expires_at: issued.expires_at.map(format_rfc3339),
         issued_by: asked.issuer.as_ref().map(|issuer| issuer.key_id.to_string()),
+        imported: false,
+        predecessor: None,
+        rotation: None,
+        suspended_until: None,
+        leaked: None,
         ended_at: None,
+        recalled_by: None,
         reason: None,
         note: None,
         position: issued.changed.position.get(),
@@ -314,7 +361,7 @@ pub(crate) struct AsNewAs {
         ("key_id" = String, Path, description = "The key"),
         AsNewAs,
     ),
-    responses((status = 200, description = "The key", body = KeyJson)),
+    responses((status = 200, description = "The key", body = KeyJson, headers(("ETag" = String, description = "The key's revision, for If-Match")))),
 )]
 pub(crate) async fn show(
     State(app): State<Shared>,
@@ -326,5 +373,7 @@ pub(crate) async fn show(
     app.reach_view(app.keys.status(), query.min_position).await?;
     let row = app.keys.one(&tenant, key_id).await?;
     let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    Ok(axum::Json(KeyJson::from(&row)).into_response())
+    let mut response = axum::Json(KeyJson::from(&row)).into_response();
+    response.headers_mut().insert(header::ETAG, etag(row.revision));
+    Ok(response)
 }

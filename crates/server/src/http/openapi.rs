@@ -12,7 +12,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::codes::{self, Code};
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
-use crate::http::{events, feed, health, history, keys, metrics, revoke, tenants, verify};
+use crate::http::{
+    amend, configure, events, feed, health, history, keys, metrics, recalls, revoke, suspend, tenants, verify,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +23,8 @@ use crate::http::{events, feed, health, history, keys, metrics, revoke, tenants,
         description = "API keys whose revocation is heard. Errors are problem documents (RFC 9457) with a stable `code`.",
     ),
     paths(
-        tenants::open, tenants::list, keys::issue, keys::list, keys::show, revoke::revoke, history::history, verify::one,
+        tenants::open, tenants::list, configure::configure, configure::close, recalls::recall, keys::issue, keys::list,
+        keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, verify::one,
         verify::batch, feed::feed, events::events, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),
@@ -79,6 +82,15 @@ const COMMAND: &[&Code] = &[
     &codes::VERIFY_ONLY,
     &codes::OUTCOME_UNKNOWN,
 ];
+/// Why a change of a key that exists is refused.
+const KEY: &[&Code] = &[
+    &codes::NOT_FOUND,
+    &codes::REVISION_MISMATCH,
+    &codes::ALREADY_REVOKED,
+    &codes::ALREADY_RECALLED,
+    &codes::ALREADY_EXPIRED,
+    &codes::KEY_QUARANTINED,
+];
 /// How a question to a view can end.
 const VIEW: &[&Code] =
     &[&codes::BAD_QUERY, &codes::POSITION_NOT_REACHED, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED];
@@ -88,6 +100,53 @@ const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO
 /// Every code that an operation can answer.
 fn codes_of(operation: &str) -> Vec<&'static Code> {
     let sets: &[&[&Code]] = match operation {
+        "amend_key" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[&codes::TENANT_CLOSED, &codes::UNCHANGED, &codes::WIDENING_NEEDS_ISSUE, &codes::SCOPE_NOT_HELD],
+            &[&codes::POLICY_DENIES, &codes::EXPIRY_IN_PAST, &codes::LAST_OPERATOR],
+        ],
+        "suspend_key" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[&codes::ALREADY_SUSPENDED, &codes::SUSPENSION_IN_PAST, &codes::LAST_OPERATOR],
+        ],
+        "reinstate_key" => {
+            &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, KEY, &[&codes::NOT_SUSPENDED, &codes::TENANT_CLOSED]]
+        }
+        "recall_keys" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            VIEW,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NOTHING_MATCHES, &codes::LAST_OPERATOR],
+            &[&codes::PREVIEW_NEEDED, &codes::PREVIEW_INVALID, &codes::PREVIEW_OUTDATED],
+        ],
+        "configure_tenant" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::UNCHANGED],
+        ],
+        "close_tenant" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NOT_FOR_OPERATORS, &codes::BAD_QUERY],
+        ],
         "open_tenant" => &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]],
         "issue_key" => &[
             ALWAYS,
@@ -96,7 +155,7 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
             BODY,
             COMMAND,
             &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::KEY_ALREADY_ISSUED],
-            &[&codes::EXPIRY_IN_PAST, &codes::SCOPE_NOT_HELD],
+            &[&codes::EXPIRY_IN_PAST, &codes::SCOPE_NOT_HELD, &codes::POLICY_DENIES],
         ],
         "revoke_key" => &[
             ALWAYS,
@@ -104,7 +163,7 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
             STALE,
             BODY,
             COMMAND,
-            &[&codes::NOT_FOUND, &codes::BAD_QUERY],
+            &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::REVISION_MISMATCH],
             &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
         ],
         "list_tenants" => &[ALWAYS, OPERATOR, STALE, VIEW],
@@ -153,9 +212,15 @@ impl Modify for Finish {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
-    let PathItem { get, post, .. } = item;
-    let get = get.as_mut().map(|operation| (HttpMethod::Get, operation));
-    get.into_iter().chain(post.as_mut().map(|operation| (HttpMethod::Post, operation)))
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let methods = [
+        (HttpMethod::Get, get),
+        (HttpMethod::Put, put),
+        (HttpMethod::Post, post),
+        (HttpMethod::Delete, delete),
+        (HttpMethod::Patch, patch),
+    ];
+    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn add_problems(operation: &mut Operation) {
@@ -223,11 +288,21 @@ mod tests {
         let described: BTreeSet<String> = Document::openapi().paths.paths.keys().cloned().collect();
         assert_eq!(routes, described);
         let mut document = Document::openapi();
-        let count = |method: &str| page.matches(&format!(" {method}(")).count();
+        let count = |method: &str| {
+            [" ", "."].map(|before| page.matches(&format!("{before}{method}(")).count()).iter().sum()
+        };
         let all: Vec<HttpMethod> =
             document.paths.paths.values_mut().flat_map(operations).map(|(method, _)| method).collect();
-        assert_eq!(all.iter().filter(|method| matches!(method, HttpMethod::Get)).count(), count("get"));
-        assert_eq!(all.iter().filter(|method| matches!(method, HttpMethod::Post)).count(), count("post"));
+        for (method, name) in [
+            (HttpMethod::Get, "get"),
+            (HttpMethod::Put, "put"),
+            (HttpMethod::Post, "post"),
+            (HttpMethod::Delete, "delete"),
+            (HttpMethod::Patch, "patch"),
+        ] {
+            let described: usize = all.iter().filter(|described| **described == method).count();
+            assert_eq!(described, count(name), "{name}");
+        }
     }
 
     #[test]

@@ -140,6 +140,15 @@ impl From<CommandError> for Problem {
             CommandError::Refused(refusal) => refused(&refusal),
             CommandError::NotFound => Self::new(&codes::NOT_FOUND),
             CommandError::CommandIdReused => Self::new(&codes::COMMAND_ID_REUSED),
+            CommandError::RevisionMismatch { actual } => {
+                Self::new(&codes::REVISION_MISMATCH).detail(format!("the key is at revision {actual}"))
+            }
+            CommandError::PreviewInvalid => Self::new(&codes::PREVIEW_INVALID),
+            CommandError::PreviewOutdated { count, sample } => {
+                let sample: Vec<_> = sample.iter().map(ToString::to_string).collect();
+                let words = format!("{count} more than were shown, such as {}", sample.join(", "));
+                Self::new(&codes::PREVIEW_OUTDATED).detail(words)
+            }
             CommandError::Unavailable { reason } => Self::new(&codes::UNAVAILABLE).detail(reason).retry(),
             CommandError::ClockSkew { skew_ms } => {
                 Self::new(&codes::CLOCK_SKEW).detail(format!("the difference is {skew_ms} ms")).retry()
@@ -152,24 +161,57 @@ impl From<CommandError> for Problem {
     }
 }
 
-/// The answer to a refusal: always 409, always its own code.
+/// The answer to a refusal: its own code, and what it is about.
 fn refused(refusal: &Refusal) -> Problem {
-    let code = match refusal {
+    let problem = Problem::new(code_of(refusal));
+    match refusal {
+        Refusal::ScopeNotHeld { scope } => problem.detail(format!("the scope is {scope}")),
+        Refusal::PolicyDenies { policy, rule } => {
+            problem.detail(format!("the policy is {policy}, its rule {rule}"))
+        }
+        Refusal::AlreadyRotating { successor }
+        | Refusal::SuccessorUnused { successor }
+        | Refusal::SuccessorEnded { successor } => problem.detail(format!("the successor is {successor}")),
+        Refusal::NoSuchPolicy { policy } => problem.detail(format!("the policy asked for is {policy}")),
+        _ => problem,
+    }
+}
+
+const fn code_of(refusal: &Refusal) -> &'static Code {
+    match refusal {
         Refusal::TenantAlreadyOpen => &codes::TENANT_ALREADY_OPEN,
         Refusal::TenantClosed => &codes::TENANT_CLOSED,
         Refusal::KeyAlreadyIssued => &codes::KEY_ALREADY_ISSUED,
         Refusal::ExpiryInPast { .. } => &codes::EXPIRY_IN_PAST,
-        Refusal::ScopeNotHeld { scope } => {
-            return Problem::new(&codes::SCOPE_NOT_HELD).detail(format!("the scope is {scope}"));
-        }
+        Refusal::ScopeNotHeld { .. } => &codes::SCOPE_NOT_HELD,
         Refusal::AlreadyRevoked => &codes::ALREADY_REVOKED,
         Refusal::AlreadyExpired => &codes::ALREADY_EXPIRED,
         Refusal::NotYetExpired => &codes::NOT_YET_EXPIRED,
         Refusal::AlreadyRecalled => &codes::ALREADY_RECALLED,
         Refusal::KeyQuarantined => &codes::KEY_QUARANTINED,
         Refusal::LastOperator => &codes::LAST_OPERATOR,
-    };
-    Problem::new(code)
+        Refusal::Unchanged => &codes::UNCHANGED,
+        Refusal::WideningNeedsIssue => &codes::WIDENING_NEEDS_ISSUE,
+        Refusal::PolicyDenies { .. } => &codes::POLICY_DENIES,
+        Refusal::AlreadySuspended => &codes::ALREADY_SUSPENDED,
+        Refusal::SuspensionInPast { .. } => &codes::SUSPENSION_IN_PAST,
+        Refusal::RotationInPast { .. } => &codes::ROTATION_IN_PAST,
+        Refusal::NotSuspended => &codes::NOT_SUSPENDED,
+        Refusal::SuspensionNotOver => &codes::SUSPENSION_NOT_OVER,
+        Refusal::KeySuspended => &codes::KEY_SUSPENDED,
+        Refusal::AlreadyRotating { .. } => &codes::ALREADY_ROTATING,
+        Refusal::NotRotating => &codes::NOT_ROTATING,
+        Refusal::NotASuccessor => &codes::NOT_A_SUCCESSOR,
+        Refusal::AlreadyAdopted => &codes::ALREADY_ADOPTED,
+        Refusal::SuccessorUnused { .. } => &codes::SUCCESSOR_UNUSED,
+        Refusal::SuccessorEnded { .. } => &codes::SUCCESSOR_ENDED,
+        Refusal::RotationNotDue => &codes::ROTATION_NOT_DUE,
+        Refusal::WarningNotDue => &codes::WARNING_NOT_DUE,
+        Refusal::NothingMatches => &codes::NOTHING_MATCHES,
+        Refusal::TooManyPolicies => &codes::TOO_MANY_POLICIES,
+        Refusal::NoSuchPolicy { .. } => &codes::NO_SUCH_POLICY,
+        Refusal::NotForOperators => &codes::NOT_FOR_OPERATORS,
+    }
 }
 
 impl From<QueryError> for Problem {
@@ -195,11 +237,13 @@ mod tests {
 
     #[test]
     fn every_refusal_keeps_its_code_and_is_a_conflict() {
+        let (key, policy) = (KeyId::from_u128(1), "lists".parse().unwrap());
+        let at = domain::Timestamp::default();
         for refusal in [
             Refusal::TenantAlreadyOpen,
             Refusal::TenantClosed,
             Refusal::KeyAlreadyIssued,
-            Refusal::ExpiryInPast { expires_at: domain::Timestamp::default() },
+            Refusal::ExpiryInPast { expires_at: at },
             Refusal::ScopeNotHeld { scope: "campaigns:send".parse().unwrap() },
             Refusal::AlreadyRevoked,
             Refusal::AlreadyExpired,
@@ -207,9 +251,32 @@ mod tests {
             Refusal::AlreadyRecalled,
             Refusal::KeyQuarantined,
             Refusal::LastOperator,
+            Refusal::Unchanged,
+            Refusal::WideningNeedsIssue,
+            Refusal::PolicyDenies { policy, rule: "longest_lifetime" },
+            Refusal::AlreadySuspended,
+            Refusal::SuspensionInPast { until: at },
+            Refusal::RotationInPast { at },
+            Refusal::NotSuspended,
+            Refusal::SuspensionNotOver,
+            Refusal::KeySuspended,
+            Refusal::AlreadyRotating { successor: key },
+            Refusal::NotRotating,
+            Refusal::NotASuccessor,
+            Refusal::AlreadyAdopted,
+            Refusal::SuccessorUnused { successor: key },
+            Refusal::SuccessorEnded { successor: key },
+            Refusal::RotationNotDue,
+            Refusal::WarningNotDue,
+            Refusal::NothingMatches,
+            Refusal::TooManyPolicies,
+            Refusal::NoSuchPolicy { policy: "lists".parse().unwrap() },
+            Refusal::NotForOperators,
         ] {
             let problem = refused(&refusal);
-            assert_eq!((problem.code.code, problem.code.status), (refusal.code(), 409));
+            // Who may not widen lacks a scope; all else is about the key.
+            let status = if refusal == Refusal::WideningNeedsIssue { 403 } else { 409 };
+            assert_eq!((problem.code.code, problem.code.status), (refusal.code(), status));
         }
     }
 }

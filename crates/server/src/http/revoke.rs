@@ -2,16 +2,17 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{Permission, Personal, PersonalText, RevokeKey, RevokeReason};
+use domain::{Permission, RevokeKey, RevokeReason};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
 
 use crate::http::auth::Operator;
-use crate::http::codes;
-use crate::http::command::{Meta, at_position, outcome};
+use crate::http::command::{Meta, about, at_position, outcome};
 use crate::http::extract::{Json, OfKey, Params, Shared, invalid};
 use crate::http::problem::Problem;
+use crate::http::recalls::CascadedJson;
+use crate::http::suspend::read_note;
 
 /// Why a key is revoked.
 #[derive(Deserialize, ToSchema)]
@@ -21,6 +22,9 @@ pub(crate) struct RevokeBody {
     reason: String,
     /// The same in your words.
     note: Option<String>,
+    /// Take along what the key issued, and what those issued, in every tenant.
+    #[serde(default)]
+    cascade: bool,
 }
 
 /// How long to wait, and for what.
@@ -64,6 +68,8 @@ pub(crate) struct Revoked {
     effective: bool,
     /// Who else does is not known to this server yet.
     enforced: &'static str,
+    /// What was taken along.
+    cascaded: Vec<CascadedJson>,
     /// Whether an earlier request with the same Idempotency-Key made it.
     repeated: bool,
 }
@@ -76,6 +82,7 @@ pub(crate) struct Revoked {
         ("tenant" = String, Path, description = "The tenant"),
         ("key_id" = String, Path, description = "The key"),
         RevokeQuery,
+        ("If-Match" = Option<String>, Header, description = "The revision that the key must have, in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
     ),
@@ -93,15 +100,16 @@ pub(crate) async fn revoke(
     // Both kinds of waiting are over when the command is.
     let RevokeQuery { wait: None | Some(Wait::Effective | Wait::Enforced), _timeout_ms: _ } = query;
     let reason: RevokeReason = body.reason.parse().map_err(|error| invalid("reason", &error))?;
-    let note =
-        body.note.as_deref().map(PersonalText::note).transpose().map_err(|error| invalid("note", &error))?;
+    let note = read_note(body.note.as_deref())?;
     let request = meta.by(&operator);
-    let command = RevokeKey { tenant: tenant.clone(), key_id, reason, note: note.map(Personal::Plain) };
+    let command = RevokeKey { tenant: tenant.clone(), key_id, reason, note };
     let revoked = app.application.revoke_key(&request, command);
-    let changed = outcome(&app, "revoke_key", &request.command_id, None, revoked)
-        .await
-        // What does not exist is told in the same words everywhere.
-        .map_err(|problem| if *problem.code == codes::NOT_FOUND { problem } else { problem.key(key_id) })?;
+    let changed =
+        outcome(&app, "revoke_key", &request.command_id, None, revoked).await.map_err(about(key_id))?;
+    let cascaded = match body.cascade {
+        true => app.application.cascade_from(&request, &tenant, key_id, reason).await?,
+        false => Vec::new(),
+    };
     let answer = Revoked {
         position: changed.position.get(),
         key_id: key_id.to_string(),
@@ -111,6 +119,7 @@ pub(crate) async fn revoke(
         revision: changed.revision.get(),
         effective: true,
         enforced: "unknown",
+        cascaded: cascaded.iter().map(CascadedJson::from).collect(),
         repeated: changed.repeated,
     };
     Ok(at_position(axum::Json(answer).into_response(), changed.position))

@@ -4,19 +4,27 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, patch, post};
 
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
-use crate::http::{events, feed, health, history, keys, metrics, openapi, revoke, tenants, verify};
+use crate::http::{
+    amend, configure, events, feed, health, history, keys, metrics, openapi, recalls, revoke, suspend,
+    tenants, verify,
+};
 
 type Route = MethodRouter<Arc<App>>;
 
 /// The interface to a node.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let commands: [(&str, Route); 3] = [
+    let commands: [(&str, Route); 8] = [
         ("/v1/tenants", post(tenants::open)),
+        ("/v1/tenants/{tenant}", patch(configure::configure).delete(configure::close)),
+        ("/v1/tenants/{tenant}/recalls", post(recalls::recall)),
         ("/v1/tenants/{tenant}/keys", post(keys::issue)),
+        ("/v1/tenants/{tenant}/keys/{key_id}", patch(amend::amend)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/suspend", post(suspend::suspend)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/reinstate", post(suspend::reinstate)),
         ("/v1/tenants/{tenant}/keys/{key_id}/revoke", post(revoke::revoke)),
     ];
     let verifies: [(&str, Route); 2] =

@@ -1,4 +1,4 @@
-//! `/v1/tenants`: open one, list them.
+//! `/v1/tenants`: open one, list them, show one.
 
 use std::time::Duration;
 
@@ -64,8 +64,12 @@ pub(crate) struct TenantJson {
     name: Option<PersonalJson>,
     /// What its new keys begin with.
     prefix: Option<String>,
+    /// What happens to a key that is reported as leaked: revoke or suspend.
+    leak_response: Option<&'static str>,
     /// When it was opened, RFC 3339.
     opened_at: Option<String>,
+    /// When it was closed, RFC 3339: all its keys are refused and it takes no command.
+    closed_at: Option<String>,
     /// Whether an event of its own history cannot be read by this build: all its keys are refused.
     quarantined: bool,
     /// How many events its own history has.
@@ -76,12 +80,14 @@ pub(crate) struct TenantJson {
 
 impl From<TenantRow> for TenantJson {
     fn from(row: TenantRow) -> Self {
-        let opening = row.opening.as_ref();
+        let settings = row.settings.as_ref();
         Self {
             tenant: row.tenant.to_string(),
-            name: opening.and_then(|opening| opening.name.as_ref()).map(PersonalJson::from),
-            prefix: opening.map(|opening| opening.prefix.to_string()),
-            opened_at: opening.map(|opening| format_rfc3339(opening.opened_at)),
+            name: settings.and_then(|settings| settings.name.as_ref()).map(PersonalJson::from),
+            prefix: settings.map(|settings| settings.prefix.to_string()),
+            leak_response: settings.map(|settings| settings.leak_response.as_str()),
+            opened_at: settings.map(|settings| format_rfc3339(settings.opened_at)),
+            closed_at: row.closed_at.map(format_rfc3339),
             quarantined: row.quarantined,
             revision: row.revision.get(),
             position: row.position.get(),
@@ -127,7 +133,9 @@ pub(crate) async fn open(
         tenant: tenant.to_string(),
         name: name.map(|name| PersonalJson::Plain(name.as_str().to_owned())),
         prefix: Some(prefix.to_string()),
+        leak_response: Some(domain::LeakResponse::default().as_str()),
         opened_at: Some(format_rfc3339(changed.occurred_at)),
+        closed_at: None,
         quarantined: false,
         revision: changed.revision.get(),
         position: changed.position.get(),

@@ -1,0 +1,279 @@
+//! `POST /v1/tenants/{tenant}/recalls`: any number of keys revoked by one event, after a look at which.
+
+use std::collections::{BTreeMap, HashSet};
+
+use application::{AskedSelector, Cascaded, Confirmed, RecallPreview, RecallRequest, Recalled};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use domain::{KeyId, Permission, PersonalText, RevokeReason, TenantId};
+use projection::RotationPhase;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::format_rfc3339;
+
+use crate::http::auth::Operator;
+use crate::http::codes;
+use crate::http::command::{Meta, at_position, outcome};
+use crate::http::extract::{InTenant, Json, Shared, invalid};
+use crate::http::keys::KeyJson;
+use crate::http::problem::Problem;
+
+/// How many keys a preview shows.
+const SAMPLE: usize = 20;
+/// Rows of a page that is only counted.
+const USED_PAGE: usize = 200;
+/// How many owners or services a preview counts apart.
+const GROUPS: usize = 50;
+
+/// Which keys: every part that is given holds. To mean all keys of the tenant, say so.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SelectorBody {
+    /// Belongs to this owner.
+    owner: Option<String>,
+    /// Has this label, `name=value`.
+    label: Option<String>,
+    /// May do this: a scope that it holds covers it.
+    scope: Option<String>,
+    /// Was issued by this key.
+    issuer: Option<String>,
+    /// `live` or `test`.
+    environment: Option<String>,
+    /// Every key; goes with none of the others.
+    all: bool,
+}
+
+impl SelectorBody {
+    pub(crate) fn read(self) -> Result<AskedSelector, Problem> {
+        let owner = self.owner.as_deref().map(PersonalText::name).transpose();
+        let label = self.label.as_deref().map(str::parse).transpose();
+        let scope = self.scope.as_deref().map(str::parse).transpose();
+        let issuer = self.issuer.as_deref().map(str::parse).transpose();
+        let environment = self.environment.as_deref().map(str::parse).transpose();
+        let asked = AskedSelector {
+            owner: owner.map_err(|error| invalid("selector.owner", &error))?,
+            label: label.map_err(|error| invalid("selector.label", &error))?,
+            scope: scope.map_err(|error| invalid("selector.scope", &error))?,
+            issuer: issuer.map_err(|error| invalid("selector.issuer", &error))?,
+            environment: environment.map_err(|_| invalid("selector.environment", &"it is live or test"))?,
+        };
+        match (asked.has_parts(), self.all) {
+            (true, false) | (false, true) => Ok(asked),
+            (true, true) => Err(invalid("selector", &"all goes with no other part")),
+            (false, false) => Err(invalid("selector", &domain::SelectorError)),
+        }
+    }
+}
+
+/// A recall, or the wish to see what it would do.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecallBody {
+    /// Which keys.
+    selector: SelectorBody,
+    /// compromised, owner_left, service_changed, unused, superseded, leaked, requested, policy or other. Not needed for a
+    /// preview.
+    reason: Option<String>,
+    /// In your words.
+    note: Option<String>,
+    /// Only show what would happen.
+    #[serde(default)]
+    dry_run: bool,
+    /// The token of a preview: exactly the keys that it showed, or fewer.
+    confirm: Option<String>,
+    /// Whatever matches, also what no preview showed.
+    #[serde(default)]
+    accept_changes: bool,
+    /// Take along what the recalled keys issued, and what those issued, in every tenant.
+    #[serde(default)]
+    cascade: bool,
+}
+
+/// How many keys of one owner, or of one service.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Group {
+    /// The owner, or the label `service`.
+    name: String,
+    /// How many keys.
+    count: usize,
+}
+
+/// What a recall would do.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Preview {
+    /// The token to confirm exactly this, good for an hour.
+    token: String,
+    /// Every event up to here was considered.
+    position: u64,
+    /// How many keys would be recalled.
+    count: usize,
+    /// Of whom, the most first; `others` beyond the first fifty.
+    by_owner: Vec<Group>,
+    /// Of which services, by the label `service`.
+    by_service: Vec<Group>,
+    /// Keys among them that are being rotated, or are to take over from one.
+    rotations_in_flight: usize,
+    /// Some of them.
+    sample: Vec<KeyJson>,
+}
+
+/// A recall that stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecallAnswer {
+    /// Where it stands in the log: it covers the keys that matched there, for ever, and none issued later.
+    position: u64,
+    /// Its tenant.
+    tenant: String,
+    /// Why.
+    reason: &'static str,
+    /// When, RFC 3339.
+    recalled_at: String,
+    /// How many keys matched just before; null for a repeat.
+    count: Option<usize>,
+    /// This server refuses them from now on. Always true.
+    effective: bool,
+    /// Who else does is not known to this server yet.
+    enforced: &'static str,
+    /// What was taken along.
+    cascaded: Vec<CascadedJson>,
+    /// Whether an earlier request with the same Idempotency-Key made it.
+    repeated: bool,
+}
+
+/// One recall of a cascade.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CascadedJson {
+    /// Where.
+    tenant: String,
+    /// What was issued by this key.
+    issuer: String,
+    /// The recall's position.
+    position: u64,
+    /// How many keys matched just before.
+    count: usize,
+}
+
+impl From<&Cascaded> for CascadedJson {
+    fn from(cascaded: &Cascaded) -> Self {
+        Self {
+            tenant: cascaded.tenant.to_string(),
+            issuer: cascaded.issuer.to_string(),
+            position: cascaded.position.get(),
+            count: cascaded.count,
+        }
+    }
+}
+
+/// Recalls keys, or shows which would be.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/recalls", tag = "recalls", operation_id = "recall_keys",
+    request_body = RecallBody,
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
+        ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
+    ),
+    responses(
+        (status = 200, description = "With dry_run what would happen", body = Preview),
+        (status = 201, description = "The keys are recalled and refused here", body = RecallAnswer, headers(("Rescind-Position" = u64, description = "The position that this write made, for min_position"))),
+    ),
+)]
+pub(crate) async fn recall(
+    State(app): State<Shared>,
+    operator: Operator,
+    InTenant(tenant): InTenant,
+    meta: Meta,
+    Json(body): Json<RecallBody>,
+) -> Result<Response, Problem> {
+    operator.require_write(Permission::KeysRevoke, &tenant)?;
+    let selector = body.selector.read()?;
+    if body.dry_run {
+        let preview = app.application.preview_recall(&tenant, selector).await?;
+        return Ok(axum::Json(show(&app, &tenant, preview).await?).into_response());
+    }
+    let reason = body.reason.as_deref().ok_or_else(|| invalid("reason", &"the field reason is missing"))?;
+    let reason: RevokeReason = reason.parse().map_err(|error| invalid("reason", &error))?;
+    let note = body.note.as_deref().map(PersonalText::note).transpose();
+    let confirmed = match (body.accept_changes, body.confirm.as_deref()) {
+        (true, _) => Confirmed::IncludingNew,
+        (false, Some(token)) => {
+            Confirmed::Shown(token.parse().map_err(|_| Problem::new(&codes::PREVIEW_INVALID))?)
+        }
+        (false, None) => return Err(Problem::new(&codes::PREVIEW_NEEDED)),
+    };
+    let request = meta.by(&operator);
+    let asked = RecallRequest {
+        tenant: tenant.clone(),
+        selector,
+        reason,
+        note: note.map_err(|error| invalid("note", &error))?,
+        confirmed,
+        cascade: body.cascade,
+    };
+    let recall = app.application.recall_keys(&request, asked);
+    let recalled = outcome(&app, "recall_keys", &request.command_id, None, recall).await?;
+    Ok(answer(&tenant, reason, &recalled))
+}
+
+fn answer(tenant: &TenantId, reason: RevokeReason, recalled: &Recalled) -> Response {
+    let changed = recalled.changed;
+    let body = RecallAnswer {
+        position: changed.position.get(),
+        tenant: tenant.to_string(),
+        reason: reason.as_str(),
+        recalled_at: format_rfc3339(changed.occurred_at),
+        count: recalled.count,
+        effective: true,
+        enforced: "unknown",
+        cascaded: recalled.cascaded.iter().map(CascadedJson::from).collect(),
+        repeated: changed.repeated,
+    };
+    let status = if changed.repeated { axum::http::StatusCode::OK } else { axum::http::StatusCode::CREATED };
+    at_position((status, axum::Json(body)).into_response(), changed.position)
+}
+
+fn groups(counts: BTreeMap<String, usize>) -> Vec<Group> {
+    let mut groups: Vec<Group> = counts.into_iter().map(|(name, count)| Group { name, count }).collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+    let rest: usize = groups.iter().skip(GROUPS).map(|group| group.count).sum();
+    groups.truncate(GROUPS);
+    if rest > 0 {
+        groups.push(Group { name: "others".to_owned(), count: rest });
+    }
+    groups
+}
+
+/// What the preview's keys have to do with the world: who used them lately, and which are being rotated.
+async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result<Preview, Problem> {
+    let hit: HashSet<KeyId> = preview.keys.iter().copied().collect();
+    let rotations_in_flight = rotations_among(app, tenant, &hit).await?;
+    let mut sample = Vec::new();
+    for key_id in preview.keys.iter().take(SAMPLE) {
+        sample.extend(app.keys.one(tenant, *key_id).await?.as_ref().map(KeyJson::from));
+    }
+    Ok(Preview {
+        token: preview.token.to_string(),
+        position: preview.position.get(),
+        count: preview.count,
+        by_owner: groups(preview.by_owner),
+        by_service: groups(preview.by_service),
+        rotations_in_flight,
+        sample,
+    })
+}
+
+/// Keys that are being rotated, or are to take over.
+async fn rotations_among(app: &Shared, tenant: &TenantId, hit: &HashSet<KeyId>) -> Result<usize, Problem> {
+    let (mut count, mut cursor) = (0, None);
+    loop {
+        let page = app.keys.rotations(tenant, Some(RotationPhase::Running), cursor, USED_PAGE).await?;
+        for row in &page.keys {
+            let successor = row.rotation.as_ref().map(|rotation| rotation.successor);
+            count += usize::from(hit.contains(&row.key_id) || successor.is_some_and(|id| hit.contains(&id)));
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(count);
+        }
+    }
+}
