@@ -149,6 +149,8 @@ fn history_is_searched_wherever_a_ref_leads() {
     fs::create_dir_all(at("config")).unwrap();
     fs::write(at("config/spring mailer.env"), format!("\nKEY={}\n", removed.text)).unwrap();
     let first = commit(folder.path(), "campaign mailer");
+    fs::write(at("config/spring mailer.env"), format!("# spring\nKEY={}\n", removed.text)).unwrap();
+    commit(folder.path(), "the same key in another blob");
     fs::remove_file(at("config/spring mailer.env")).unwrap();
     fs::write(at("readme"), "lists\n").unwrap();
     let second = commit(folder.path(), &format!("lists\n\nNot {} any more.", in_message.text));

@@ -38,7 +38,8 @@ const MAX_REPOSITORIES: usize = 10_000;
 #[command(after_help = "\
 Every file below PATH is searched, hidden and binary ones too, and of each git repository there everything that a branch,
 tag or stash leads to, once. Links are not followed; archives and compressed files are not opened. A key is told by its
-form and its checksum, so what is found is a key, of whatever prefix; its secret is never printed.
+form and its checksum, so what is found is a key, of whatever prefix; its secret is never printed. A path of the history
+is told once a key, at the commit that brought it there.
 
 Exit codes: 0 none found, 11 some found, 1 none found but not all could be read.
 

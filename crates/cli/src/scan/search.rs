@@ -95,6 +95,8 @@ pub(super) struct Search<'a> {
 #[derive(Default)]
 struct Told {
     keys: BTreeSet<KeyId>,
+    // Repository, path, key: a file that changes a hundred times holds its key in a hundred blobs.
+    in_history: BTreeSet<(PathBuf, String, KeyId)>,
     failure: Option<Failure>,
 }
 
@@ -161,6 +163,8 @@ impl<'a> Search<'a> {
             File::open(path).and_then(|mut file| self.text(window, &Origin::File(path), &mut file));
         match searched {
             Ok(()) => drop(add(&self.counts.files, 1)),
+            // Removed since the walk met it: there is nothing left to search.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.unread(&path.to_string_lossy(), &error.to_string()),
         }
     }
@@ -180,6 +184,12 @@ impl<'a> Search<'a> {
         let line =
             if self.json { to_json(origin, place, &key).to_string() } else { line(origin, place, &key) };
         let mut told = self.told();
+        if let Origin::Object(object) = origin
+            && object.kind == "blob"
+            && !told.in_history.insert((object.repository.to_owned(), object.path.to_owned(), key.key_id))
+        {
+            return;
+        }
         let _ = add(&self.counts.found, 1);
         told.keys.insert(key.key_id);
         if let Err(failure) = self.progress.aside(|| screen::data(&line)) {
