@@ -368,3 +368,6 @@ fn alarm(event: &Recorded, reason: &str) {
         "an event cannot be read: what its stream names is refused; a newer build may read it, revoking works"
     );
 }
+
+#[cfg(test)]
+mod tests;
