@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    Actor, Cause, CommandId, Envelope, Event, EventId, KeyId, KeyIssued, Label, Labels, LogId, Networks,
-    Owner, OwnerTag, Personal, PersonalText, Position, RequestTag, Revision, ScopeSet, SecretDigest,
-    StreamName, TenantId, Timestamp,
+    Actor, Cause, CommandId, Envelope, Event, EventId, Grant, KeyId, KeyIssued, KeysRecalled, Label, Labels,
+    LogId, Networks, Owner, OwnerTag, Personal, PersonalText, Position, RequestTag, Revision, RevokeReason,
+    ScopeSet, SecretDigest, Selector, Standing, StreamName, TenantId, TenantOpened, Timestamp,
 };
 use eventlog::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
@@ -110,10 +110,8 @@ fn issue(n: u64) -> KeyIssued {
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&n.to_be_bytes());
     let owner = n % 100_000;
-    KeyIssued {
-        prefix: "rsk".parse().expect("a prefix"),
+    let grant = Grant {
         environment: "live".parse().expect("an environment"),
-        digest: SecretDigest::from_bytes(digest),
         name: Some(text(&format!("sender {n}"))),
         owner: Owner { tag: owner_tag(owner), name: text(&format!("owner-{owner}@lists.example")) },
         scopes: ScopeSet::parse(["campaigns:send", "lists:read"]).expect("scopes"),
@@ -121,32 +119,57 @@ fn issue(n: u64) -> KeyIssued {
             .expect("one label"),
         networks: Networks::default(),
         expires_at: n.is_multiple_of(4).then(|| NOW.plus_millis(1_000 * (n % 9_999_991))),
+    };
+    KeyIssued {
+        prefix: "rsk".parse().expect("a prefix"),
+        digest: SecretDigest::from_bytes(digest),
+        grant,
         issuer: Some(KeyId::from_u128(1)),
+        predecessor: None,
     }
 }
 
+fn tenant() -> TenantId {
+    TenantId::DEFAULT.parse().expect("a tenant")
+}
+
+fn stored(stream: &StreamName, revision: u32, n: u64, event: Event) -> (StreamId, Bytes) {
+    let envelope = Envelope {
+        event_id: EventId::from_u128(u128::from(n)),
+        stream: stream.clone(),
+        revision: Revision::new(revision),
+        occurred_at: NOW,
+        actor: Actor::Operator { key_id: KeyId::from_u128(1), network: Some(text("192.0.2.7")) },
+        command_id: CommandId::from_u128(u128::from(n)),
+        request_tag: RequestTag::from_bytes([7; 16]),
+        cause: Cause::Command,
+        trace_context: None,
+        event,
+    };
+    (StreamId::from(stream), Bytes::from(wire::encode(&envelope)))
+}
+
 fn log_of(keys: u64) -> Issued {
-    let tenant: TenantId = TenantId::DEFAULT.parse().expect("a tenant");
+    let tenant = StreamName::Tenant(tenant());
+    let opened = TenantOpened { name: None, prefix: "rsk".parse().expect("a prefix") };
+    let opened = stored(&tenant, 1, 0, Event::TenantOpened(opened));
     let event = |n: u64| {
         // Ids as ULIDs are: the time first, then what looks random.
         let key_id = (1_790_000_000_000 + u128::from(n / 100)) << 80
             | u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 16;
-        let stream = StreamName::Key(tenant.clone(), KeyId::from_u128(key_id));
-        let envelope = Envelope {
-            event_id: EventId::from_u128(u128::from(n)),
-            stream: stream.clone(),
-            revision: Revision::new(1),
-            occurred_at: NOW,
-            actor: Actor::Operator { key_id: KeyId::from_u128(1), network: Some(text("192.0.2.7")) },
-            command_id: CommandId::from_u128(u128::from(n)),
-            request_tag: RequestTag::from_bytes([7; 16]),
-            cause: Cause::Command,
-            trace_context: None,
-            event: Event::KeyIssued(Box::new(issue(n))),
-        };
-        (StreamId::from(&stream), Bytes::from(wire::encode(&envelope)))
+        let stream = StreamName::Key(tenant.tenant().clone(), KeyId::from_u128(key_id));
+        stored(&stream, 1, n, Event::KeyIssued(Box::new(issue(n))))
     };
-    Issued { events: (1..=keys).map(event).collect() }
+    Issued { events: [opened].into_iter().chain((1..keys).map(event)).collect() }
+}
+
+/// The same log with a recall of all its keys behind it.
+fn recalled(log: &Issued) -> Issued {
+    let recalled = KeysRecalled { selector: Selector::ALL, reason: RevokeReason::Compromised, note: None };
+    let stream = StreamName::Tenant(tenant());
+    let n = log.events.len() as u64;
+    let recalled = stored(&stream, 2, n, Event::KeysRecalled(Box::new(recalled)));
+    Issued { events: log.events.iter().cloned().chain([recalled]).collect() }
 }
 
 async fn ready(mut status: watch::Receiver<Status>) {
@@ -219,7 +242,7 @@ async fn measure_views(log: &Issued, dir: &Path) {
 }
 
 async fn measure_lists(projection: &Projection) {
-    let all = KeyQuery::all(TenantId::DEFAULT.parse().expect("a tenant"));
+    let all = KeyQuery::all(tenant());
     let queries = [
         ("owner", KeyQuery { owner: Some(owner_tag(77_777)), ..all.clone() }),
         ("label", KeyQuery { label: "service=mailer-7".parse().ok(), ..all.clone() }),
@@ -353,14 +376,37 @@ async fn measure_keys_against_sled(log: &Issued, dir: &Path) {
     println!("raw sled, the same rows: {:.0} and {:.0} events/s", rate(before), rate(after));
 }
 
+/// How long the view of keys takes for one recall of all keys.
+async fn measure_recall(log: &Issued, dir: &Path) {
+    let disk = || Some(DiskStores::open(&dir.join("recalled")).expect("the folder opens"));
+    let stores = || KeysApart { memory: MemoryStores::new(), disk: disk(), batches: None };
+    follow_keys(log, stores()).await;
+    let opened = follow_keys(log, stores()).await;
+    let log = recalled(log);
+    let took = follow_keys(&log, stores()).await.saturating_sub(opened);
+    let keys = log.events.len() - 2;
+    println!(
+        "a recall of {keys} keys, view of keys: {took:?}, {:.0} rows/s",
+        keys as f64 / took.as_secs_f64()
+    );
+    let projection =
+        Projection::start(config(Arc::new(stores()), Keeps::Everything), Arc::new(log.clone())).await;
+    ready(projection.keys().status()).await;
+    let recalled = KeyQuery { standing: Some(Standing::Recalled), ..KeyQuery::all(tenant()) };
+    let page = projection.keys().list(recalled).await.expect("the view answers");
+    println!("recalled by position {:?}", page.keys.first().and_then(|key| key.recalled_by));
+    projection.stop().await;
+}
+
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
     let keys = args.next().and_then(|keys| keys.parse().ok()).unwrap_or(1_000_000);
     let dir = args.next().unwrap_or_else(|| "target/measure-views".to_owned());
     let log = log_of(keys);
-    println!("{keys} keys, {} bytes an event", log.events[0].1.len());
+    println!("{keys} keys, {} bytes an event", log.events[1].1.len());
     measure_index(&log).await;
     measure_keys_against_sled(&log, Path::new(&dir)).await;
+    measure_recall(&log, Path::new(&dir)).await;
     measure_views(&log, Path::new(&dir)).await;
 }

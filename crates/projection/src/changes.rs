@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::tree::{Batch, Tree, TreeError};
+use crate::tree::{Batch, Pair, Tree, TreeError};
 
 /// A tree as it will be once the gathered changes are applied.
 pub(crate) struct Changes<'a> {
@@ -25,6 +25,16 @@ impl<'a> Changes<'a> {
     /// The last key under `prefix` in the tree itself; what is only gathered yet is not looked at.
     pub(crate) fn last_applied(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         Ok(self.tree.last(prefix)?.map(|(key, _)| key))
+    }
+
+    /// The first `limit` rows under `prefix` behind `after` in the tree itself; what is only gathered yet is not looked at.
+    pub(crate) fn scan_applied(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, TreeError> {
+        self.tree.scan(prefix, after, limit)
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {

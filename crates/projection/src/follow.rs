@@ -50,6 +50,11 @@ impl Stop {
         }
     }
 
+    /// Whether there is no point in going on: it was asked for, or whoever could ask is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Waits so long, or until asked to stop.
     pub(crate) async fn pause(&mut self, pause: Duration) {
         tokio::select! {

@@ -1,13 +1,16 @@
 //! The words of this crate's tests: a log with keys of campaigns and lists in it, and projections that follow it.
 
+pub(crate) mod life;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Actor, Cause, CommandId, Envelope, Event, EventId, KeyExpired, KeyId, KeyIssued, KeyRevoked, Label,
-    Labels, LogId, Networks, Owner, OwnerTag, Personal, PersonalText, Position, RequestTag, Revision,
-    RevokeReason, ScopeSet, SecretDigest, StreamName, TenantId, TenantOpened, Timestamp,
+    Actor, Cause, CommandId, Envelope, Event, EventId, Grant, KeyExpired, KeyId, KeyIssued, KeyRevoked,
+    KeysRecalled, Label, Labels, LogId, Networks, Owner, OwnerTag, Personal, PersonalText, Position,
+    RequestTag, Revision, RevokeReason, ScopeSet, SecretDigest, Selector, StreamName, TenantId, TenantOpened,
+    Timestamp,
 };
 use eventlog::{EventLog, MemoryLog, NewEvent, Outcome, Queue, Recorded, StreamId, Unit};
 use tokio::sync::watch;
@@ -46,22 +49,41 @@ pub(crate) fn owner_tag(n: u64) -> OwnerTag {
     OwnerTag::from_bytes(bytes)
 }
 
-/// A key of owner `n % 10` in service `n % 4`; every third expires, `n` seconds from now.
-pub(crate) fn issued(n: u64) -> KeyIssued {
-    let mut digest = [0; 32];
-    digest[..8].copy_from_slice(&n.to_be_bytes());
+pub(crate) fn owner(n: u64) -> Owner {
+    Owner { tag: owner_tag(n), name: text(&format!("Owner {n}")) }
+}
+
+pub(crate) fn labels(texts: &[&str]) -> Labels {
+    Labels::new(texts.iter().map(|text| text.parse::<Label>().unwrap()).collect()).unwrap()
+}
+
+/// Owner `n % 10` in service `n % 4`; every third expires, `n` seconds from now; every fifth is for tests.
+pub(crate) fn grant(n: u64) -> Grant {
     let scopes = if n.is_multiple_of(2) { &["campaigns:send", "lists:read"][..] } else { &["lists:*"] };
-    KeyIssued {
-        prefix: "rsk".parse().unwrap(),
-        environment: "live".parse().unwrap(),
-        digest: SecretDigest::from_bytes(digest),
+    Grant {
+        environment: if n.is_multiple_of(5) { "test" } else { "live" }.parse().unwrap(),
         name: Some(text(&format!("Sender {n}"))),
-        owner: Owner { tag: owner_tag(n % 10), name: text(&format!("Owner {}", n % 10)) },
+        owner: owner(n % 10),
         scopes: ScopeSet::parse(scopes).unwrap(),
-        labels: Labels::new(vec![Label::new("service", &format!("mailer-{}", n % 4)).unwrap()]).unwrap(),
+        labels: labels(&[&format!("service=mailer-{}", n % 4)]),
         networks: Networks::default(),
         expires_at: n.is_multiple_of(3).then(|| NOW.plus_millis(n * 1_000)),
+    }
+}
+
+pub(crate) fn digest(n: u64) -> SecretDigest {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&n.to_be_bytes());
+    SecretDigest::from_bytes(digest)
+}
+
+pub(crate) fn issued(n: u64) -> KeyIssued {
+    KeyIssued {
+        prefix: "rsk".parse().unwrap(),
+        digest: digest(n),
+        grant: grant(n),
         issuer: Some(key_id(1)),
+        predecessor: None,
     }
 }
 
@@ -75,6 +97,15 @@ pub(crate) fn revoke(reason: RevokeReason) -> Event {
 
 pub(crate) fn expire(n: u64) -> Event {
     Event::KeyExpired(KeyExpired { expires_at: NOW.plus_millis(n * 1_000) })
+}
+
+pub(crate) fn recall(selector: Selector) -> Event {
+    let note = Some(text("left the team"));
+    Event::KeysRecalled(Box::new(KeysRecalled { selector, reason: RevokeReason::OwnerLeft, note }))
+}
+
+pub(crate) fn of_owner(n: u64) -> Selector {
+    Selector { owner: Some(owner(n)), ..Selector::ALL }
 }
 
 pub(crate) fn open() -> Event {

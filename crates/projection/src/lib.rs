@@ -22,6 +22,10 @@ pub use projection::{Keeps, Progress, Projection, ProjectionConfig};
 pub use shelf::{QueryError, Stage, Status};
 pub use views::MAX_PAGE;
 pub use views::history::{History, HistoryPage, StoredEvent};
-pub use views::keys::{DueKey, KeyCursor, KeyCursorError, KeyIssue, KeyPage, KeyQuery, KeyRow, Keys};
+pub use views::keys::{
+    DueKey, DueSuspension, KeyCursor, KeyCursorError, KeyGrant, KeyLeak, KeyPage, KeyQuery, KeyRow, Keys,
+    RotationCursor, RotationCursorError, RotationPage, RotationPhase, RotationPhaseError, RotationRow,
+    RotationState, RunningCursor, RunningPage, UnusedSuccessor,
+};
 pub use views::notices::{Notices, StoredNotice};
-pub use views::tenants::{TenantOpening, TenantPage, TenantRow, Tenants};
+pub use views::tenants::{TenantPage, TenantRow, TenantSettings, Tenants};

@@ -167,13 +167,13 @@ impl Projection {
     /// The view of keys.
     #[must_use]
     pub fn keys(&self) -> Keys {
-        Keys { shelf: Arc::clone(&self.keys) }
+        Keys { shelf: Arc::clone(&self.keys), index: Arc::clone(&self.index) }
     }
 
     /// The view of histories.
     #[must_use]
     pub fn history(&self) -> History {
-        History { shelf: Arc::clone(&self.history) }
+        History { shelf: Arc::clone(&self.history), keys: self.keys() }
     }
 
     /// The view of tenants.

@@ -16,9 +16,25 @@ pub(crate) const META: &[u8] = b"\0meta";
 /// get their turn, since sled lets nobody read in any of its trees while it applies a batch.
 const BATCH_EVENTS: usize = 200;
 
+/// After so many parts of events the tree is flushed: as many rows as the worker lets gather between two flushes.
+const FLUSH_PARTS: usize = 64;
+
+/// How much of an event a view has taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Taken {
+    /// All of it.
+    Whole,
+    /// A bounded part, or nothing yet since changes of events before it wait: what is gathered must be in the tree before
+    /// the same event is applied again for the rest.
+    Part,
+}
+
 /// A read model: a pure function of the log, kept as rows of one tree.
 ///
-/// An event may be applied again after a crash, but then to the rows as they were before it: never twice to the same rows.
+/// An event may be applied again after a crash, but then to the rows as they were before it, or with some of its own parts
+/// already made: never with anything of a later event. A view that takes an event in parts must find its own parts and
+/// leave them.
 /// Whatever a view keeps in itself must be a cache of its tree, since it is dropped whenever a batch fails.
 pub(crate) trait View: Default + Send + Sync + 'static {
     /// Its folder and its name in metrics.
@@ -27,7 +43,7 @@ pub(crate) trait View: Default + Send + Sync + 'static {
     const SCHEMA: u32;
 
     /// Takes in one event, readable or not.
-    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError>;
+    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<Taken, TreeError>;
 }
 
 /// One event of the log as views see it.
@@ -111,52 +127,105 @@ pub(crate) struct ViewStore<V> {
     view: V,
     log_id: LogId,
     applied: Position,
+    /// Parts of events since the last flush of one.
+    parts: usize,
 }
 
 impl<V: View> ViewStore<V> {
     pub(crate) fn new(log_id: LogId, applied: Position) -> Self {
-        Self { view: V::default(), log_id, applied }
+        Self { view: V::default(), log_id, applied, parts: 0 }
     }
 
     pub(crate) const fn applied(&self) -> Position {
         self.applied
     }
 
-    /// Takes in a run of events: each batch with the bookmark that belongs to it, so that a crash between two batches
-    /// leaves a true bookmark. What the tree has is skipped.
-    pub(crate) fn apply(&mut self, tree: &dyn Tree, events: &[Recorded]) -> Result<(), ApplyError> {
+    /// Takes in a run of events, or as much of it as `go_on` lets it. What the tree has is skipped.
+    pub(crate) fn apply(
+        &mut self,
+        tree: &dyn Tree,
+        events: &[Recorded],
+        go_on: impl Fn() -> bool,
+    ) -> Result<(), ApplyError> {
         let known = events.partition_point(|event| event.position <= self.applied);
-        for events in events[known..].chunks(BATCH_EVENTS) {
-            let mut changes = Changes::on(tree);
-            let mut applied = self.applied;
-            for event in events {
-                if event.position != applied.next() {
-                    return Err(ApplyError::Hole { expected: applied.next(), found: event.position });
-                }
-                if let Some(entry) = Entry::of(event) {
-                    self.view.apply(&entry, &mut changes)?;
-                }
-                applied = event.position;
+        let mut rest = &events[known..];
+        while !rest.is_empty() && go_on() {
+            let whole = self.batch(tree, rest)?;
+            rest = &rest[whole..];
+        }
+        Ok(())
+    }
+
+    /// Applies one batch with the bookmark that belongs to it, and answers how many events it is the end of.
+    ///
+    /// An event that is too large for one batch is applied in parts. The bookmark moves only with the last of them, and no
+    /// later event is looked at before that. If we stop between two parts, the tree holds the rows as they were before the
+    /// event, and some as they are after it; the bookmark still says *before*, so the event is applied from its beginning
+    /// again, and leaves those that it has changed already.
+    fn batch(&mut self, tree: &dyn Tree, events: &[Recorded]) -> Result<usize, ApplyError> {
+        let mut changes = Changes::on(tree);
+        let (mut applied, mut whole, mut taken) = (self.applied, 0, Taken::Whole);
+        for event in events.iter().take(BATCH_EVENTS) {
+            if event.position != applied.next() {
+                return Err(ApplyError::Hole { expected: applied.next(), found: event.position });
             }
-            let meta = Meta {
-                schema: V::SCHEMA,
-                log_id: self.log_id.to_bytes(),
-                reader: wire::READER_LEVEL,
-                position: applied.get(),
-            };
-            changes.put(META.to_vec(), encode_row(&meta));
+            if let Some(entry) = Entry::of(event) {
+                taken = self.view.apply(&entry, &mut changes)?;
+            }
+            if taken == Taken::Part {
+                break;
+            }
+            (applied, whole) = (event.position, whole + 1);
+        }
+        if whole > 0 || !changes.is_empty() {
+            changes.put(META.to_vec(), self.meta(applied));
             tree.apply(changes.into_batch())?;
             self.applied = applied;
         }
-        Ok(())
+        self.parts += usize::from(taken == Taken::Part);
+        if self.parts >= FLUSH_PARTS {
+            tree.flush()?;
+            self.parts = 0;
+        }
+        Ok(whole)
+    }
+
+    fn meta(&self, applied: Position) -> Vec<u8> {
+        encode_row(&Meta {
+            schema: V::SCHEMA,
+            log_id: self.log_id.to_bytes(),
+            reader: wire::READER_LEVEL,
+            position: applied.get(),
+        })
     }
 }
 
 /// Whether an event has a notice; says the same as [`wire::notice_of`] without making one.
 pub(crate) const fn is_announced(envelope: &Envelope) -> bool {
-    match (&envelope.stream, &envelope.event) {
-        (StreamName::Tenant(_), _) | (_, Event::TenantOpened(_)) => false,
-        (StreamName::Key(..), Event::KeyIssued(_) | Event::KeyRevoked(_) | Event::KeyExpired(_)) => true,
+    match &envelope.event {
+        Event::KeysRecalled(_) | Event::TenantClosed(_) => matches!(envelope.stream, StreamName::Tenant(_)),
+        Event::KeyIssued(_)
+        | Event::KeyImported(_)
+        | Event::KeyRelabelled(_)
+        | Event::KeyTransferred(_)
+        | Event::KeyRescoped(_)
+        | Event::KeyRestricted(_)
+        | Event::KeyExpiryChanged(_)
+        | Event::KeySuspended(_)
+        | Event::KeyReinstated(_)
+        | Event::KeyRotated(_)
+        | Event::RotationFinished(_)
+        | Event::KeyLeaked(_)
+        | Event::KeyRevoked(_)
+        | Event::ExpiryWarned(_)
+        | Event::KeyExpired(_) => matches!(envelope.stream, StreamName::Key(..)),
+        Event::TenantOpened(_)
+        | Event::TenantConfigured(_)
+        | Event::PolicySet(_)
+        | Event::PolicyRemoved(_)
+        | Event::KeyRenamed(_)
+        | Event::KeyFirstUsed(_)
+        | Event::RotationCancelled(_) => false,
     }
 }
 

@@ -145,7 +145,7 @@ impl<V: View> Worker<V> {
             let events = self.next(&mut *follower, stop).await?;
             backoff.reset();
             if let Some(events) = events {
-                self.apply(events).await?;
+                self.apply(events, stop).await?;
             }
             if self.unflushed >= FLUSH_EVENTS || self.flush_at.is_some_and(|at| at <= Instant::now()) {
                 self.flush().await?;
@@ -196,14 +196,15 @@ impl<V: View> Worker<V> {
         Ok(applied)
     }
 
-    async fn apply(&mut self, events: Vec<Recorded>) -> Result<(), End> {
+    /// Takes in events. When asked to stop it leaves the rest of them, since one event may change a million rows.
+    async fn apply(&mut self, events: Vec<Recorded>, stop: &mut Stop) -> Result<(), End> {
         let Some(mut store) = self.store.take() else {
             return Err(End::DiskFailing("the tree is closed".to_owned()));
         };
-        let count = events.len() as u64;
-        let shelf = Arc::clone(&self.shelf);
+        let (count, last) = (events.len() as u64, events.last().map(|event| event.position));
+        let (shelf, over) = (Arc::clone(&self.shelf), stop.clone());
         let work = move || {
-            let applied = shelf.with(|tree| store.apply(tree, &events));
+            let applied = shelf.with(|tree| store.apply(tree, &events, || !over.is_over()));
             (store, applied)
         };
         let (store, applied) = self.shelf.stores.work().run(work).await;
@@ -213,6 +214,11 @@ impl<V: View> Worker<V> {
         self.unflushed += count;
         self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
         self.tell(position);
+        if last.is_some_and(|last| position < last) {
+            // What was left must not be skipped. In a crash nobody asks, and this task ends here.
+            stop.asked().await;
+            return Err(End::Stopped);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod notices;
+pub(crate) mod stored;
 pub(crate) mod tenants;
 
 use domain::{KeyId, Position, TenantId};

@@ -1,11 +1,18 @@
 //! What a projection shows of a log.
 
-use domain::{Position, RevokeReason, Standing, StreamName};
+use std::sync::Arc;
 
-use crate::given::{Log, caught_up, key_id, key_stream, owner_tag, revoke, tenant};
+use domain::{LeakResponse, Position, RevokeReason, Selector, Standing, StreamName};
+
+use crate::given::life::{
+    close, configure, first_use, leak, move_expiry, relabel, rename, rescope, restrict, rotate, succeed,
+    suspend, transfer,
+};
+use crate::given::{
+    Log, NOW, caught_up, issue, key_id, key_stream, of_owner, owner_tag, recall, revoke, tenant, text,
+};
 use crate::stores::{DiskStores, MemoryStores, Stores};
 use crate::{KeyQuery, Projection};
-use std::sync::Arc;
 
 async fn shows_a_life(log: Log, stores: Arc<dyn Stores>) {
     let projection = log.start(stores).await;
@@ -15,7 +22,7 @@ async fn shows_a_life(log: Log, stores: Arc<dyn Stores>) {
     let key = projection.keys().one(&tenant("acme"), key_id(3)).await.unwrap().unwrap();
     assert_eq!((key.standing, key.revision.get(), key.position), (Standing::Revoked, 2, revoked));
     assert_eq!(key.reason, Some(RevokeReason::Compromised));
-    assert_eq!(key.issue.unwrap().owner.tag, owner_tag(3));
+    assert_eq!(key.grant.unwrap().owner.tag, owner_tag(3));
     let state = projection.index.key(&tenant("acme"), key_id(3)).unwrap();
     assert_eq!((state.key.standing, state.last), (Standing::Revoked, revoked));
     let list = |query| async { projection.keys().list(query).await.unwrap().keys };
@@ -76,7 +83,7 @@ async fn each_tenants_notices_are_chained_and_the_feed_says_the_same_live() {
     }
     for n in 1..=30_u64 {
         let stream = key_stream(if n % 3 == 0 { "zeta" } else { "acme" }, u128::from(n));
-        log.append(&stream, crate::given::issue(n)).await;
+        log.append(&stream, issue(n)).await;
         log.append_bytes(&stream, b"\xff".to_vec()).await;
         log.append(&stream, revoke(RevokeReason::Requested)).await;
     }
@@ -111,7 +118,7 @@ async fn each_tenants_notices_are_chained_and_the_feed_says_the_same_live() {
     projection.stop().await;
     let projection = log.projection(&stores).await;
     let mut live = projection.live_notices();
-    let head = log.append(&key_stream("acme", 31), crate::given::issue(31)).await;
+    let head = log.append(&key_stream("acme", 31), issue(31)).await;
     caught_up(&projection, head).await;
     let page = projection.notices().after(None, Position::new(92), 10).await.unwrap();
     assert_eq!(page.len(), 1);
@@ -129,4 +136,138 @@ async fn a_server_that_only_verifies_keeps_no_views() {
     assert_eq!(projection.index.key_count(), 5);
     let answer = projection.keys().one(&tenant("acme"), key_id(1)).await;
     assert!(matches!(answer, Err(crate::QueryError::NotReady { .. })), "{answer:?}");
+}
+
+fn acme() -> StreamName {
+    StreamName::Tenant(tenant("acme"))
+}
+
+/// Keys with all that can happen to them, recalls between them, and what cannot be read.
+async fn busy(log: &Log) {
+    for n in 1..=60_u64 {
+        let (key, successor) = (key_stream("acme", u128::from(n)), u128::from(n) + 1_000);
+        log.append(&key, issue(n)).await;
+        let change = match n % 12 {
+            0 => transfer(3),
+            1 => relabel(&["service=mailer-9", "team=lists"]),
+            2 => rescope(&["lists:read"]),
+            3 => restrict(&["192.0.2.0/24"]),
+            4 => move_expiry(Some(NOW.plus_millis(n))),
+            5 => suspend(Some(NOW.plus_millis(n))),
+            6 => leak(LeakResponse::ALL[n as usize / 12 % 2]),
+            7 => rename("Newsletter sender"),
+            8 => {
+                log.append(&key_stream("acme", successor), succeed(n, key_id(u128::from(n)))).await;
+                log.append(&key_stream("acme", successor), first_use(n)).await;
+                rotate(key_id(successor))
+            }
+            9 => revoke(RevokeReason::Unused),
+            10 => {
+                log.append_bytes(&key, b"\xff".to_vec()).await;
+                continue;
+            }
+            _ => continue,
+        };
+        log.append(&key, change).await;
+        if n % 20 == 0 {
+            let label = Selector { label: "team=lists".parse().ok(), ..Selector::ALL };
+            log.append(&acme(), recall(if n == 40 { label } else { of_owner(3) })).await;
+            // Decided before the recall, and late.
+            log.append(&key_stream("acme", 3), rename("late")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn index_and_view_say_the_same_of_every_key() {
+    let log = Log::new().with_keys([]).await;
+    busy(&log).await;
+    let projection = log.projection(&MemoryStores::new()).await;
+    let (mut recalled, mut after) = (0, KeyQuery::all(tenant("acme")));
+    loop {
+        let page = projection.keys().list(after.clone()).await.unwrap();
+        for row in page.keys {
+            let state = projection.index.key(&row.tenant, row.key_id).unwrap();
+            let (key, n) = (state.key, row.key_id.to_u128());
+            assert_eq!(
+                (row.standing, row.revision, row.position),
+                (key.standing, key.revision, state.last),
+                "{n}"
+            );
+            let grant = row.grant.unwrap();
+            let shown = (grant.owner.tag, grant.scopes, grant.labels, grant.networks, grant.issued_by);
+            assert_eq!(shown, (key.owner, key.scopes, key.labels, key.networks, key.issuer), "{n}");
+            if !matches!(row.standing, Standing::Revoked | Standing::Recalled | Standing::Expired) {
+                assert_eq!(grant.expires_at, key.expires_at, "{n}");
+            }
+            recalled += usize::from(row.recalled_by.is_some());
+        }
+        let Some(next) = page.next else { break };
+        after.cursor = Some(next);
+    }
+    assert!(recalled > 8, "recalls hit some: {recalled}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keys_history_shows_the_recall_that_hit_it() {
+    let log = Log::new().with_keys(1..=5).await;
+    let key = key_stream("acme", 3);
+    log.append(&key, rename("before")).await;
+    log.append(&acme(), recall(of_owner(2))).await;
+    let hit = log.append(&acme(), recall(of_owner(3))).await;
+    log.append(&acme(), recall(Selector::ALL)).await;
+    let late = log.append(&key, rename("late")).await;
+    let projection = log.projection(&MemoryStores::new()).await;
+    let wanted = [(Position::new(4), "KeyIssued"), (Position::new(7), "KeyRenamed")];
+    let wanted: Vec<_> = wanted.into_iter().chain([(hit, "KeysRecalled"), (late, "KeyRenamed")]).collect();
+    for limit in 1..=5 {
+        let (mut found, mut after) = (Vec::new(), Position::NONE);
+        loop {
+            let page = projection.history().events(&key, after, limit).await.unwrap();
+            assert!(page.events.len() <= limit);
+            found
+                .extend(page.events.iter().map(|event| (event.position, event.read().unwrap().event.name())));
+            match page.next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        assert_eq!(found, wanted, "{limit} at a time");
+    }
+    let page = projection.history().events(&key, hit, 10).await.unwrap();
+    assert_eq!(page.events.len(), 1, "behind the recall");
+    let other = projection.history().events(&key_stream("acme", 2), Position::NONE, 10).await.unwrap();
+    assert_eq!(other.events.len(), 2);
+    let tenant = projection.history().events(&acme(), Position::NONE, 10).await.unwrap();
+    assert_eq!(tenant.events.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_is_shown_as_it_is_configured() {
+    let log = Log::new().with_keys([1]).await;
+    let stores = MemoryStores::new();
+    let projection = log.projection(&stores).await;
+    let row = projection.tenants().one(&tenant("acme")).await.unwrap().unwrap();
+    let settings = row.settings.unwrap();
+    assert_eq!((settings.name, settings.leak_response), (Some(text("Acme Letters")), LeakResponse::Revoke));
+    log.append(&acme(), configure("Acme Post")).await;
+    log.append(&acme(), recall(Selector::ALL)).await;
+    let head = log.append(&acme(), close()).await;
+    caught_up(&projection, head).await;
+    let row = projection.tenants().one(&tenant("acme")).await.unwrap().unwrap();
+    assert_eq!(
+        (row.closed_at, row.quarantined, row.revision.get(), row.position),
+        (Some(NOW), false, 4, head)
+    );
+    let settings = row.settings.unwrap();
+    assert_eq!((settings.name, settings.leak_response), (Some(text("Acme Post")), LeakResponse::Suspend));
+    assert_eq!((settings.prefix.as_str(), settings.opened_at), ("letters", NOW));
+    let notices = projection.notices().after(None, Position::NONE, 10).await.unwrap();
+    assert_eq!(notices.len(), 3, "of the key, the recall and the end");
+    // What cannot be read quarantines a tenant, and it stays so.
+    log.append_bytes(&acme(), b"\xff".to_vec()).await;
+    let head = log.append(&acme(), configure("Acme Letters")).await;
+    caught_up(&projection, head).await;
+    let row = projection.tenants().one(&tenant("acme")).await.unwrap().unwrap();
+    assert_eq!((row.quarantined, row.revision.get()), (true, 6));
 }

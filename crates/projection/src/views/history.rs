@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use wire::Unreadable;
 
+use super::keys::Keys;
 use super::{MAX_PAGE, RowName, position_at_end};
 use crate::changes::Changes;
 use crate::shelf::{QueryError, Shelf, Status};
-use crate::tree::TreeError;
-use crate::view::{Entry, View};
+use crate::tree::{Tree, TreeError};
+use crate::view::{Entry, Taken, View};
 
 const EVENT: u8 = b'h';
 
@@ -23,10 +24,10 @@ impl View for HistoryView {
     const NAME: &'static str = "history";
     const SCHEMA: u32 = 1;
 
-    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError> {
+    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<Taken, TreeError> {
         let name = prefix(&entry.stream).position(entry.position()).done();
         changes.put(name, entry.recorded.payload.to_vec());
-        Ok(())
+        Ok(Taken::Whole)
     }
 }
 
@@ -44,7 +45,7 @@ fn prefix(stream: &StreamName) -> RowName {
 pub struct StoredEvent {
     /// Its place in the log.
     pub position: Position,
-    /// Whose history.
+    /// Whose history; in a key's, a recall is the tenant's.
     pub stream: StreamName,
     /// Its bytes, exactly as in the log.
     pub payload: Vec<u8>,
@@ -86,6 +87,7 @@ pub struct HistoryPage {
 #[derive(Clone, Debug)]
 pub struct History {
     pub(crate) shelf: Arc<Shelf>,
+    pub(crate) keys: Keys,
 }
 
 impl History {
@@ -95,7 +97,9 @@ impl History {
         self.shelf.status.subscribe()
     }
 
-    /// The events of a stream behind a position, at most `limit` and at most [`MAX_PAGE`].
+    /// The events of a stream behind a position, at most `limit` and at most [`MAX_PAGE`]. Among a key's own events stands
+    /// the recall that hit it, which is an event of its tenant; so this answers only when the view of keys does too, and
+    /// shows a recall once both views show its position.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -106,22 +110,43 @@ impl History {
         limit: usize,
     ) -> Result<HistoryPage, QueryError> {
         let (stream, limit) = (stream.clone(), limit.clamp(1, MAX_PAGE));
-        self.shelf
-            .query(move |tree| {
-                let prefix = prefix(&stream);
-                let after = prefix.clone().position(after).done();
-                let mut rows = tree.scan(&prefix.done(), Some(&after), limit + 1)?;
-                let more = rows.len() > limit;
-                rows.truncate(limit);
-                let events = rows
-                    .into_iter()
-                    .map(|(name, payload)| {
-                        Ok(StoredEvent { position: position_at_end(&name)?, stream: stream.clone(), payload })
-                    })
-                    .collect::<Result<Vec<_>, TreeError>>()?;
-                let next = events.last().map(|event| event.position).filter(|_| more);
-                Ok(HistoryPage { events, next })
-            })
-            .await
+        let recall = match &stream {
+            StreamName::Key(tenant, key_id) => {
+                self.keys.one(tenant, *key_id).await?.and_then(|key| key.recalled_by)
+            }
+            StreamName::Tenant(_) => None,
+        };
+        self.shelf.query(move |tree| page(tree, &stream, recall, after, limit)).await
     }
+}
+
+fn page(
+    tree: &dyn Tree,
+    stream: &StreamName,
+    recall: Option<Position>,
+    after: Position,
+    limit: usize,
+) -> Result<HistoryPage, TreeError> {
+    let names = prefix(stream);
+    let begin = names.clone().position(after).done();
+    let rows = tree.scan(&names.done(), Some(&begin), limit + 1)?;
+    let mut events = rows
+        .into_iter()
+        .map(|(name, payload)| {
+            Ok(StoredEvent { position: position_at_end(&name)?, stream: stream.clone(), payload })
+        })
+        .collect::<Result<Vec<_>, TreeError>>()?;
+    if let Some(recall) = recall.filter(|recall| *recall > after) {
+        let tenant = StreamName::Tenant(stream.tenant().clone());
+        let name = prefix(&tenant).position(recall).done();
+        let payload = tree.get(&name)?;
+        let place = events.partition_point(|event| event.position < recall);
+        if let Some(payload) = payload {
+            events.insert(place, StoredEvent { position: recall, stream: tenant, payload });
+        }
+    }
+    let more = events.len() > limit;
+    events.truncate(limit);
+    let next = events.last().map(|event| event.position).filter(|_| more);
+    Ok(HistoryPage { events, next })
 }

@@ -12,7 +12,7 @@ use super::{MAX_PAGE, RowName, position_at_end};
 use crate::changes::Changes;
 use crate::shelf::{QueryError, Shelf, Status};
 use crate::tree::{Tree, TreeError};
-use crate::view::{Entry, View, decode_row, encode_row, is_announced};
+use crate::view::{Entry, Taken, View, decode_row, encode_row, is_announced};
 
 /// A notice by its position.
 const NOTICE: u8 = b'n';
@@ -40,10 +40,10 @@ impl View for NoticesView {
     const NAME: &'static str = "notices";
     const SCHEMA: u32 = 1;
 
-    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError> {
-        let Ok(envelope) = entry.read() else { return Ok(()) };
+    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<Taken, TreeError> {
+        let Ok(envelope) = entry.read() else { return Ok(Taken::Whole) };
         if !is_announced(&envelope) {
-            return Ok(());
+            return Ok(Taken::Whole);
         }
         let position = entry.position();
         let tenant = entry.stream.tenant();
@@ -53,7 +53,7 @@ impl View for NoticesView {
         changes.put(RowName::of(NOTICE).position(position).done(), encode_row(&row));
         changes.put(by_tenant(tenant).position(position).done(), Vec::new());
         self.last.insert(tenant.clone(), position);
-        Ok(())
+        Ok(Taken::Whole)
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use domain::{Event, Personal, PersonalText, Position, Prefix, Revision, StreamName, TenantId, Timestamp};
+use domain::{
+    Envelope, Event, LeakResponse, Personal, Position, Prefix, Revision, StreamName, TenantId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::stored::{StoredPersonal, instant, shown};
 use super::{MAX_PAGE, RowName, tenant_in};
 use crate::changes::Changes;
 use crate::shelf::{QueryError, Shelf, Status};
 use crate::tree::TreeError;
-use crate::view::{Entry, View, decode_row, encode_row};
+use crate::view::{Entry, Taken, View, decode_row, encode_row};
 
 const ROW: u8 = b't';
 
@@ -19,55 +22,72 @@ const ROW: u8 = b't';
 pub(crate) struct TenantsView;
 
 /// The row in postcard. Any change of it raises the view's `SCHEMA`.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct StoredTenant {
     /// None while the opening cannot be read.
-    opened: Option<StoredOpening>,
+    settings: Option<StoredSettings>,
     quarantined: bool,
+    /// 0 = is open.
+    closed_at_ms: u64,
     revision: u32,
     position: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredOpening {
-    at_ms: u64,
-    name: Option<String>,
-    sealed_name: Option<Vec<u8>>,
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredSettings {
+    opened_at_ms: u64,
+    name: Option<StoredPersonal>,
     prefix: String,
+    leak_response: String,
 }
 
 impl View for TenantsView {
     const NAME: &'static str = "tenants";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
-    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<(), TreeError> {
-        let StreamName::Tenant(tenant) = &entry.stream else { return Ok(()) };
+    fn apply(&mut self, entry: &Entry<'_>, changes: &mut Changes<'_>) -> Result<Taken, TreeError> {
+        let StreamName::Tenant(tenant) = &entry.stream else { return Ok(Taken::Whole) };
         let name = row_name(tenant);
         let old: Option<StoredTenant> = changes.get(&name)?.map(|bytes| decode_row(&bytes)).transpose()?;
-        let envelope = entry.read().ok();
-        let opened = match (&old, envelope.as_ref().map(|envelope| (envelope, &envelope.event))) {
-            (None, Some((envelope, Event::TenantOpened(opened)))) => Some(StoredOpening {
-                at_ms: envelope.occurred_at.as_millis(),
-                name: opened.name.as_ref().and_then(Personal::plain).map(str::to_owned),
-                sealed_name: match &opened.name {
-                    Some(Personal::Sealed(bytes)) => Some(bytes.clone()),
-                    Some(Personal::Plain(_)) | None => None,
-                },
-                prefix: opened.prefix.as_str().to_owned(),
-            }),
-            _ => None,
-        };
+        let followed = entry.read().ok().and_then(|envelope| next(old.as_ref(), &envelope));
+        let fits = followed.is_some();
+        let mut row = followed.or_else(|| old.clone()).unwrap_or_default();
+        row.revision = old.map_or(0, |old| old.revision) + 1;
+        row.position = entry.position().get();
         // Nobody could mend a service whose operators are all refused.
-        let fits = opened.is_some() || tenant.is_operators();
-        let row = StoredTenant {
-            quarantined: !fits || old.as_ref().is_some_and(|old| old.quarantined),
-            revision: old.as_ref().map_or(0, |old| old.revision) + 1,
-            position: entry.position().get(),
-            opened: opened.or(old.and_then(|old| old.opened)),
-        };
+        row.quarantined |= !fits && !tenant.is_operators();
         changes.put(name, encode_row(&row));
-        Ok(())
+        Ok(Taken::Whole)
     }
+}
+
+/// The row after one more readable event, but for its place in the history; none if the event cannot come next.
+fn next(old: Option<&StoredTenant>, envelope: &Envelope) -> Option<StoredTenant> {
+    let Some(old) = old else {
+        let Event::TenantOpened(opened) = &envelope.event else { return None };
+        let settings = StoredSettings {
+            opened_at_ms: envelope.occurred_at.as_millis(),
+            name: opened.name.as_ref().map(StoredPersonal::of),
+            prefix: opened.prefix.as_str().to_owned(),
+            leak_response: LeakResponse::default().as_str().to_owned(),
+        };
+        return Some(StoredTenant { settings: Some(settings), ..StoredTenant::default() });
+    };
+    let mut row = old.clone();
+    match &envelope.event {
+        Event::TenantConfigured(configured) => {
+            if let Some(settings) = &mut row.settings {
+                settings.name = configured.name.as_ref().map(StoredPersonal::of);
+                settings.prefix = configured.prefix.as_str().to_owned();
+                settings.leak_response = configured.leak_response.as_str().to_owned();
+            }
+        }
+        Event::TenantClosed(_) => row.closed_at_ms = envelope.occurred_at.as_millis(),
+        Event::KeysRecalled(_) | Event::PolicySet(_) | Event::PolicyRemoved(_) => {}
+        _ => return None,
+    }
+    // What a quarantined tenant's unread events did is not known, so anything may follow them.
+    (envelope.revision == Revision::new(old.revision).next() || old.quarantined).then_some(row)
 }
 
 fn row_name(tenant: &TenantId) -> Vec<u8> {
@@ -79,8 +99,10 @@ fn row_name(tenant: &TenantId) -> Vec<u8> {
 pub struct TenantRow {
     /// Its id.
     pub tenant: TenantId,
-    /// What was said when it was opened; none only while that cannot be read here.
-    pub opening: Option<TenantOpening>,
+    /// How it is configured now; none only while its opening cannot be read here.
+    pub settings: Option<TenantSettings>,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
     /// Whether an event of its history cannot be read here: all its keys are refused.
     pub quarantined: bool,
     /// How many events its history has.
@@ -89,22 +111,30 @@ pub struct TenantRow {
     pub position: Position,
 }
 
-/// What was said of a tenant when it was opened.
+/// How a tenant is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TenantOpening {
-    /// When.
+pub struct TenantSettings {
+    /// When it was opened.
     pub opened_at: Timestamp,
     /// What people call it.
     pub name: Option<Personal>,
     /// What its new keys begin with.
     pub prefix: Prefix,
+    /// What happens to a key that is reported as leaked.
+    pub leak_response: LeakResponse,
 }
 
 impl StoredTenant {
     fn show(self, tenant: TenantId) -> Result<TenantRow, TreeError> {
+        let bad = || TreeError::damaged("a tenant's row holds what no tenant can have");
+        let settings = match self.settings {
+            Some(settings) => Some(settings.try_show().ok_or_else(bad)?),
+            None => None,
+        };
         Ok(TenantRow {
             tenant,
-            opening: self.opened.map(StoredOpening::show).transpose()?,
+            settings,
+            closed_at: instant(self.closed_at_ms),
             quarantined: self.quarantined,
             revision: Revision::new(self.revision),
             position: Position::new(self.position),
@@ -112,14 +142,13 @@ impl StoredTenant {
     }
 }
 
-impl StoredOpening {
-    fn show(self) -> Result<TenantOpening, TreeError> {
-        let bad = || TreeError::damaged("a tenant's row holds what no tenant can have");
-        let plain = self.name.map(|name| PersonalText::note(&name).map_err(|_| bad())).transpose()?;
-        Ok(TenantOpening {
-            opened_at: Timestamp::from_millis(self.at_ms),
-            name: plain.map(Personal::Plain).or(self.sealed_name.map(Personal::Sealed)),
-            prefix: self.prefix.parse().map_err(|_| bad())?,
+impl StoredSettings {
+    fn try_show(self) -> Option<TenantSettings> {
+        Some(TenantSettings {
+            opened_at: Timestamp::from_millis(self.opened_at_ms),
+            name: shown(self.name)?,
+            prefix: self.prefix.parse().ok()?,
+            leak_response: self.leak_response.parse().ok()?,
         })
     }
 }

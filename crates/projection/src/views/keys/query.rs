@@ -1,23 +1,25 @@
-//! Questions to the view `keys`: one key, lists with filters and cursors, and what is due to expire.
+//! Questions to the view `keys`: one key, and lists with filters and cursors.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use domain::{KeyId, Label, OwnerTag, Personal, Position, Scope, Standing, TenantId, Timestamp};
+use domain::{Environment, KeyId, Label, OwnerTag, Personal, Position, Scope, Standing, TenantId, Timestamp};
 use thiserror::Error;
 use tokio::sync::watch;
+use verify::KeyIndex;
 
-use super::row::{KeyRow, StoredRow, code_of};
-use super::{BY_EXPIRY, BY_OWNER, BY_STANDING, DUE, ROW, label_prefix, may_expire, row_name};
+use super::leads::{BY_EXPIRY, BY_OWNER, BY_STANDING, ROW, label_prefix, row_name};
+use super::row::{KeyGrant, KeyRow, has_ended, may_expire};
+use super::stored::{StoredRow, code_of};
 use crate::shelf::{QueryError, Shelf, Status};
 use crate::tree::{Tree, TreeError};
 use crate::view::decode_row;
-use crate::views::{MAX_PAGE, RowName, split_end, tenant_in};
+use crate::views::{MAX_PAGE, RowName, split_end};
 
 /// The most keys that one list looks at: about 30 ms of a thread. A list that finds too little among them answers what it
 /// has and a cursor.
-const MAX_EXAMINED: usize = 10_000;
+pub(super) const MAX_EXAMINED: usize = 10_000;
 
 /// The most names read at a time.
 const SCAN: usize = 256;
@@ -37,6 +39,14 @@ pub struct KeyQuery {
     pub scope: Option<Scope>,
     /// Its time will be up before this instant, and it has not ended otherwise.
     pub expiring_before: Option<Timestamp>,
+    /// Never expires.
+    pub never_expiring: bool,
+    /// Was issued or imported by this key.
+    pub issued_by: Option<KeyId>,
+    /// Was issued or imported before this instant.
+    pub issued_before: Option<Timestamp>,
+    /// Is live, or test.
+    pub environment: Option<Environment>,
     /// This text, in any case of letters, is part of its name, its owner or its id.
     pub text: Option<String>,
     /// The most keys to answer; at least 1, at most [`MAX_PAGE`].
@@ -56,29 +66,36 @@ impl KeyQuery {
             standing: None,
             scope: None,
             expiring_before: None,
+            never_expiring: false,
+            issued_by: None,
+            issued_before: None,
+            environment: None,
             text: None,
             limit: MAX_PAGE,
             cursor: None,
         }
     }
 
-    fn matches(&self, key: &KeyRow) -> bool {
-        let issue = key.issue.as_ref();
-        let of_issue =
-            |wanted: bool, test: &dyn Fn(&super::KeyIssue) -> bool| !wanted || issue.is_some_and(test);
-        self.standing.is_none_or(|standing| key.standing == standing)
-            && of_issue(self.owner.is_some(), &|issue| Some(issue.owner.tag) == self.owner)
-            && of_issue(self.label.is_some(), &|issue| {
-                issue.labels.iter().any(|l| Some(l) == self.label.as_ref())
+    /// Whether it means a key that comes with this. A key of which that is not known is meant by no filter of it.
+    fn matches_grant(&self, grant: Option<&KeyGrant>) -> bool {
+        let filter = |wanted: bool, test: &dyn Fn(&KeyGrant) -> bool| !wanted || grant.is_some_and(test);
+        filter(self.owner.is_some(), &|grant| Some(grant.owner.tag) == self.owner)
+            && filter(self.label.is_some(), &|grant| {
+                grant.labels.iter().any(|l| Some(l) == self.label.as_ref())
             })
-            && self.scope.as_ref().is_none_or(|scope| {
-                issue.is_some_and(|issue| issue.scopes.iter().any(|held| held.covers(scope)))
-            })
-            && self.expiring_before.is_none_or(|before| {
-                may_expire(key.standing)
-                    && issue.and_then(|issue| issue.expires_at).is_some_and(|at| at < before)
-            })
-            && self.text.as_ref().is_none_or(|text| contains_text(key, text))
+            && filter(self.never_expiring, &|grant| grant.expires_at.is_none())
+            && filter(self.issued_by.is_some(), &|grant| grant.issued_by == self.issued_by)
+            && filter(self.environment.is_some(), &|grant| Some(grant.environment) == self.environment)
+            && self.scope.as_ref().is_none_or(|scope| grant.is_some_and(|grant| grant.scopes.covers(scope)))
+            && self.issued_before.is_none_or(|at| grant.is_some_and(|grant| grant.issued_at < at))
+            && self
+                .expiring_before
+                .is_none_or(|before| grant.and_then(|grant| grant.expires_at).is_some_and(|at| at < before))
+    }
+
+    fn matches_standing(&self, standing: Standing) -> bool {
+        self.standing.is_none_or(|wanted| standing == wanted)
+            && (self.expiring_before.is_none() || may_expire(standing))
     }
 }
 
@@ -88,9 +105,9 @@ fn contains_text(key: &KeyRow, text: &str) -> bool {
     let personal = |hay: &Personal| hay.plain().is_some_and(contains);
     contains(&key.key_id.to_string())
         || key
-            .issue
+            .grant
             .as_ref()
-            .is_some_and(|issue| personal(&issue.owner.name) || issue.name.as_ref().is_some_and(personal))
+            .is_some_and(|grant| personal(&grant.owner.name) || grant.name.as_ref().is_some_and(personal))
 }
 
 /// Where a page ended. It stays good while keys come and go: the next page begins behind it, whatever is there by then.
@@ -136,21 +153,15 @@ pub struct KeyPage {
     pub next: Option<KeyCursor>,
 }
 
-/// A key whose time is up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueKey {
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// Its id.
-    pub key_id: KeyId,
-    /// When its time was up.
-    pub expires_at: Timestamp,
-}
-
 /// Answers from the view `keys`.
+///
+/// A recall of many keys takes its time on its way through the rows, while the key index knows at once whom it hit. So a row
+/// that has not ended is shown as recalled if the index says so, and a list for which it is then none of those asked for
+/// leaves it out. A list of the recalled keys is whole once the view shows the recall's position.
 #[derive(Clone, Debug)]
 pub struct Keys {
     pub(crate) shelf: Arc<Shelf>,
+    pub(crate) index: Arc<KeyIndex>,
 }
 
 impl Keys {
@@ -165,8 +176,8 @@ impl Keys {
     /// # Errors
     /// [`QueryError`].
     pub async fn one(&self, tenant: &TenantId, key_id: KeyId) -> Result<Option<KeyRow>, QueryError> {
-        let tenant = tenant.clone();
-        self.shelf.query(move |tree| row(tree, &tenant, key_id)).await
+        let (tenant, index) = (tenant.clone(), Arc::clone(&self.index));
+        self.shelf.query(move |tree| row(tree, &index, &tenant, key_id)).await
     }
 
     /// A page of a list.
@@ -178,37 +189,8 @@ impl Keys {
         if query.cursor.is_some_and(|cursor| cursor.expiry.is_some() != way.by_expiry()) {
             return Err(QueryError::OtherCursor);
         }
-        self.shelf.query(move |tree| Walk::new(query, way).page(tree)).await
-    }
-
-    /// The first `limit` keys of all tenants whose time is up at `now` and which nothing has ended yet, oldest expiry first.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueKey>, QueryError> {
-        self.shelf
-            .query(move |tree| {
-                let mut due = tree
-                    .scan(&[DUE], None, limit.min(MAX_EXAMINED))?
-                    .iter()
-                    .map(|(name, _)| due_key(name))
-                    .collect::<Result<Vec<_>, _>>()?;
-                due.retain(|key| key.expires_at <= now);
-                Ok(due)
-            })
-            .await
-    }
-
-    /// The next instant at which a key's time is up, past ones included.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, QueryError> {
-        let first = |tree: &dyn Tree| match tree.scan(&[DUE], None, 1)?.first() {
-            Some((name, _)) => Ok(Some(due_key(name)?.expires_at)),
-            None => Ok(None),
-        };
-        self.shelf.query(first).await
+        let index = Arc::clone(&self.index);
+        self.shelf.query(move |tree| Walk::new(query, way, index).page(tree)).await
     }
 
     /// The position that the view shows.
@@ -218,23 +200,28 @@ impl Keys {
     }
 }
 
-fn row(tree: &dyn Tree, tenant: &TenantId, key_id: KeyId) -> Result<Option<KeyRow>, TreeError> {
+/// A key's row, if there is one.
+pub(super) fn row(
+    tree: &dyn Tree,
+    index: &KeyIndex,
+    tenant: &TenantId,
+    key_id: KeyId,
+) -> Result<Option<KeyRow>, TreeError> {
+    Ok(stored(tree, tenant, key_id)?.map(|key| as_recalled(key, index)))
+}
+
+fn stored(tree: &dyn Tree, tenant: &TenantId, key_id: KeyId) -> Result<Option<KeyRow>, TreeError> {
     match tree.get(&row_name(tenant, key_id))? {
         Some(bytes) => Ok(Some(decode_row::<StoredRow>(&bytes)?.show(tenant, key_id)?)),
         None => Ok(None),
     }
 }
 
-/// `DUE`, eight bytes of time, the tenant, a zero, the key id.
-fn due_key(name: &[u8]) -> Result<DueKey, TreeError> {
-    let bad = || TreeError::damaged("a row of what is due is too short");
-    let (rest, key_id) = split_end::<16>(name)?;
-    let (time, tenant) = rest.get(1..).and_then(|rest| rest.split_first_chunk()).ok_or_else(bad)?;
-    Ok(DueKey {
-        tenant: tenant_in(tenant.strip_suffix(&[0]).ok_or_else(bad)?)?,
-        key_id: KeyId::from_bytes(key_id),
-        expires_at: Timestamp::from_millis(u64::from_be_bytes(*time)),
-    })
+/// The row with what the index knows of a recall that has not reached it yet.
+fn as_recalled(key: KeyRow, index: &KeyIndex) -> KeyRow {
+    let is_hit =
+        || index.key(&key.tenant, key.key_id).is_some_and(|state| state.key.standing == Standing::Recalled);
+    if !has_ended(key.standing) && is_hit() { key.hit() } else { key }
 }
 
 /// The rows that lead to a query's keys: those of the filter that leaves the fewest.
@@ -294,6 +281,7 @@ impl Way {
 struct Walk {
     query: KeyQuery,
     way: Way,
+    index: Arc<KeyIndex>,
     limit: usize,
     examined: usize,
     keys: Vec<KeyRow>,
@@ -302,9 +290,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(query: KeyQuery, way: Way) -> Self {
+    fn new(query: KeyQuery, way: Way, index: Arc<KeyIndex>) -> Self {
         let limit = query.limit.clamp(1, MAX_PAGE);
-        Self { query, way, limit, examined: 0, keys: Vec::new(), taken: None }
+        Self { query, way, index, limit, examined: 0, keys: Vec::new(), taken: None }
     }
 
     fn page(mut self, tree: &dyn Tree) -> Result<KeyPage, TreeError> {
@@ -346,11 +334,17 @@ impl Walk {
     /// The key that a row leads to, if it is one of those asked for. A lead may be older than the row, when the view moves
     /// on while we read: the row decides.
     fn look_at(&self, tree: &dyn Tree, at: KeyCursor, value: &[u8]) -> Result<Option<KeyRow>, TreeError> {
-        let tenant = &self.query.tenant;
+        let query = &self.query;
         let key = match self.way {
-            Way::Rows(_) => Some(decode_row::<StoredRow>(value)?.show(tenant, at.key_id)?),
-            Way::Leads(_) | Way::Expiries(..) => row(tree, tenant, at.key_id)?,
+            Way::Rows(_) => Some(decode_row::<StoredRow>(value)?.show(&query.tenant, at.key_id)?),
+            Way::Leads(_) | Way::Expiries(..) => stored(tree, &query.tenant, at.key_id)?,
         };
-        Ok(key.filter(|key| self.query.matches(key)))
+        // The index is asked last, and only about keys that are otherwise meant.
+        let meant = key.filter(|key| {
+            query.matches_grant(key.grant.as_ref())
+                && query.text.as_ref().is_none_or(|text| contains_text(key, text))
+        });
+        let shown = meant.map(|key| as_recalled(key, &self.index));
+        Ok(shown.filter(|key| query.matches_standing(key.standing)))
     }
 }

@@ -1,14 +1,15 @@
-//! A key's row: as it is stored, and as it is shown.
+//! A key's row as it is shown.
+
+use std::fmt;
+use std::str::FromStr;
 
 use domain::{
-    Environment, KeyId, KeyIssued, Label, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
-    Position, Prefix, Revision, RevokeReason, ScopeSet, Standing, TenantId, Timestamp,
+    Environment, KeyId, Labels, LeakSource, Networks, Owner, Personal, Position, Prefix, Revision,
+    RevokeReason, RotationRule, ScopeSet, Standing, SuspendReason, TenantId, Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::tree::TreeError;
-
-/// Everything that is shown of a key.
+/// Everything that is shown of a key, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
     /// Its tenant.
@@ -21,23 +22,44 @@ pub struct KeyRow {
     pub revision: Revision,
     /// The position of the last of them.
     pub position: Position,
-    /// What was said when it was issued; none only for a quarantined key whose issue cannot be read here.
-    pub issue: Option<KeyIssue>,
-    /// When it was revoked or expired.
+    /// How it came to be and what comes with it; none only for a quarantined key whose issue cannot be read here.
+    pub grant: Option<KeyGrant>,
+    /// When it was first found valid, if it is a successor and that was recorded.
+    pub first_used_at: Option<Timestamp>,
+    /// Why it is suspended; none for a key that a reported leak has suspended.
+    pub suspended: Option<SuspendReason>,
+    /// When its suspension ends by itself.
+    pub suspended_until: Option<Timestamp>,
+    /// The last report of a leak.
+    pub leaked: Option<KeyLeak>,
+    /// The last rotation in which it is the predecessor.
+    pub rotation: Option<RotationRow>,
+    /// When it was revoked or recalled, or expired.
     pub ended_at: Option<Timestamp>,
-    /// Why it was revoked.
+    /// Why it was revoked or recalled.
     pub reason: Option<RevokeReason>,
-    /// The same in somebody's words.
+    /// In somebody's words, why it was suspended, revoked or recalled.
     pub note: Option<Personal>,
+    /// The recall that hit it: its place in the tenant's history. While a recall of many keys is on its way through the
+    /// rows, a key is shown as recalled before it can say by which, when and why.
+    pub recalled_by: Option<Position>,
 }
 
-/// What was said of a key when it was issued.
+/// How a key came to be, and what comes with it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyIssue {
-    /// When.
+pub struct KeyGrant {
+    /// When it was issued or imported.
     pub issued_at: Timestamp,
     /// By which key.
     pub issued_by: Option<KeyId>,
+    /// Whether it came from another system.
+    pub imported: bool,
+    /// The key that it was issued to replace.
+    pub predecessor: Option<KeyId>,
+    /// What its text begins with; none for one of another system.
+    pub prefix: Option<Prefix>,
+    /// Live or test.
+    pub environment: Environment,
     /// What people call it.
     pub name: Option<Personal>,
     /// Whom it belongs to.
@@ -48,154 +70,141 @@ pub struct KeyIssue {
     pub labels: Labels,
     /// Where it may be used from.
     pub networks: Networks,
-    /// Live or test.
-    pub environment: Environment,
-    /// What its text begins with.
-    pub prefix: Prefix,
     /// When its time is up.
     pub expires_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum StoredPersonal {
-    Plain(String),
-    Sealed(Vec<u8>),
+/// A report that a key was found where it should not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLeak {
+    /// When it came.
+    pub reported_at: Timestamp,
+    /// Who sent it.
+    pub source: LeakSource,
+    /// Where the key was found.
+    pub url: Option<Personal>,
 }
 
-/// The row in postcard. Any change of this or of what it holds raises the view's `SCHEMA`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredRow {
-    /// What the readable events made of the key.
-    pub(super) standing: u8,
-    pub(super) quarantined: bool,
-    pub(super) revision: u32,
-    pub(super) position: u64,
-    pub(super) issue: Option<StoredIssue>,
-    /// 0 = has not ended.
-    pub(super) ended_at_ms: u64,
-    pub(super) reason: Option<String>,
-    pub(super) note: Option<StoredPersonal>,
+/// A rotation, as its predecessor shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationRow {
+    /// The key that is to take over.
+    pub successor: KeyId,
+    /// When the predecessor goes.
+    pub rule: RotationRule,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When the successor was first found valid.
+    pub adopted_at: Option<Timestamp>,
+    /// What became of it.
+    pub state: RotationState,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredIssue {
-    pub(super) issued_at_ms: u64,
-    pub(super) issued_by: Option<[u8; 16]>,
-    pub(super) name: Option<StoredPersonal>,
-    pub(super) owner_tag: [u8; 16],
-    pub(super) owner: StoredPersonal,
-    pub(super) scopes: Vec<String>,
-    pub(super) labels: Vec<(String, String)>,
-    pub(super) networks: Vec<String>,
-    pub(super) environment: String,
-    pub(super) prefix: String,
-    /// 0 = never.
-    pub(super) expires_at_ms: u64,
+/// What became of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationState {
+    /// Both keys are valid.
+    Running,
+    /// The successor took over.
+    Finished {
+        /// When.
+        at: Timestamp,
+        /// Whether somebody insisted although the successor had not been used.
+        forced: bool,
+    },
+    /// It was called off, and the successor retired.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+    /// The predecessor ended by other means.
+    Overtaken,
 }
 
-/// A standing's place in [`Standing::ALL`], which only ever grows at its end or with the view's `SCHEMA`.
-pub(super) fn code_of(standing: Standing) -> u8 {
+/// A [`RotationState`] without what belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationPhase {
+    /// Both keys are valid.
+    Running,
+    /// The successor took over.
+    Finished,
+    /// It was called off.
+    Cancelled,
+    /// The predecessor ended by other means.
+    Overtaken,
+}
+
+impl RotationState {
+    /// The state's name.
+    #[must_use]
+    pub const fn phase(self) -> RotationPhase {
+        match self {
+            Self::Running => RotationPhase::Running,
+            Self::Finished { .. } => RotationPhase::Finished,
+            Self::Cancelled { .. } => RotationPhase::Cancelled,
+            Self::Overtaken => RotationPhase::Overtaken,
+        }
+    }
+}
+
+impl RotationPhase {
+    /// All of them, in the order in which rotations are listed.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Overtaken];
+
+    /// The word in API and CLI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+            Self::Overtaken => "overtaken",
+        }
+    }
+}
+
+impl fmt::Display for RotationPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no state of a rotation.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a rotation is one of running, finished, cancelled, overtaken")]
+pub struct RotationPhaseError;
+
+impl FromStr for RotationPhase {
+    type Err = RotationPhaseError;
+
+    fn from_str(text: &str) -> Result<Self, RotationPhaseError> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == text).ok_or(RotationPhaseError)
+    }
+}
+
+/// Whether nothing can follow that lets a key pass again.
+pub(super) const fn has_ended(standing: Standing) -> bool {
     match standing {
-        Standing::Active => 0,
-        Standing::Suspended => 1,
-        Standing::Expired => 2,
-        Standing::Revoked => 3,
-        Standing::Recalled => 4,
-        Standing::Quarantined => 5,
+        Standing::Revoked | Standing::Recalled | Standing::Expired => true,
+        Standing::Active | Standing::Suspended | Standing::Quarantined => false,
     }
 }
 
-impl StoredRow {
-    /// What the readable events made of the key. A code that no writer makes is shown as the one standing that asks for
-    /// a look.
-    pub(super) fn base(&self) -> Standing {
-        Standing::ALL
-            .into_iter()
-            .find(|standing| code_of(*standing) == self.standing)
-            .unwrap_or(Standing::Quarantined)
-    }
+/// Whether a key's time can still run out: whatever ended or cannot be read does not expire any more.
+pub(super) const fn may_expire(standing: Standing) -> bool {
+    matches!(standing, Standing::Active | Standing::Suspended)
+}
 
-    /// What the key is: an end that nothing can undo shows through a quarantine.
-    pub(super) fn standing(&self) -> Standing {
-        match self.base() {
-            Standing::Revoked => Standing::Revoked,
-            Standing::Recalled => Standing::Recalled,
-            _ if self.quarantined => Standing::Quarantined,
-            standing => standing,
+impl KeyRow {
+    /// The row of a key that a recall has hit which is still on its way to the row.
+    pub(super) fn hit(mut self) -> Self {
+        self.standing = Standing::Recalled;
+        (self.suspended, self.suspended_until, self.note) = (None, None, None);
+        if let Some(rotation) = &mut self.rotation
+            && rotation.state == RotationState::Running
+        {
+            rotation.state = RotationState::Overtaken;
         }
-    }
-
-    /// The row as it is shown.
-    pub(super) fn show(self, tenant: &TenantId, key_id: KeyId) -> Result<KeyRow, TreeError> {
-        let standing = self.standing();
-        self.try_show(tenant, key_id, standing)
-            .ok_or_else(|| TreeError::damaged("a key's row holds what no key can have"))
-    }
-
-    fn try_show(self, tenant: &TenantId, key_id: KeyId, standing: Standing) -> Option<KeyRow> {
-        let reason = self.reason.map(|reason| reason.parse::<RevokeReason>());
-        Some(KeyRow {
-            tenant: tenant.clone(),
-            key_id,
-            standing,
-            revision: Revision::new(self.revision),
-            position: Position::new(self.position),
-            issue: match self.issue {
-                Some(issue) => Some(issue.try_show()?),
-                None => None,
-            },
-            ended_at: instant(self.ended_at_ms),
-            reason: reason.transpose().ok()?,
-            note: shown(self.note)?,
-        })
-    }
-}
-
-fn instant(ms: u64) -> Option<Timestamp> {
-    (ms != 0).then(|| Timestamp::from_millis(ms))
-}
-
-/// The outer `Option` is whether it could be shown.
-fn shown(stored: Option<StoredPersonal>) -> Option<Option<Personal>> {
-    match stored {
-        None => Some(None),
-        // A note is the longest text there is; its bound holds for every field.
-        Some(StoredPersonal::Plain(text)) => Some(Some(Personal::Plain(PersonalText::note(&text).ok()?))),
-        Some(StoredPersonal::Sealed(bytes)) => Some(Some(Personal::Sealed(bytes))),
-    }
-}
-
-impl StoredIssue {
-    pub(super) fn of(at: Timestamp, issued: &KeyIssued) -> Self {
-        Self {
-            issued_at_ms: at.as_millis(),
-            issued_by: issued.issuer.map(KeyId::to_bytes),
-            name: issued.name.as_ref().map(StoredPersonal::of),
-            owner_tag: issued.owner.tag.to_bytes(),
-            owner: StoredPersonal::of(&issued.owner.name),
-            scopes: issued.scopes.iter().map(ToString::to_string).collect(),
-            labels: issued.labels.iter().map(|l| (l.name().to_owned(), l.value().to_owned())).collect(),
-            networks: issued.networks.iter().map(ToString::to_string).collect(),
-            environment: issued.environment.as_str().to_owned(),
-            prefix: issued.prefix.as_str().to_owned(),
-            expires_at_ms: issued.expires_at.map_or(0, Timestamp::as_millis),
-        }
-    }
-
-    fn try_show(self) -> Option<KeyIssue> {
-        let labels =
-            self.labels.iter().map(|(name, value)| Label::new(name, value).ok()).collect::<Option<_>>()?;
-        Some(KeyIssue {
-            issued_at: Timestamp::from_millis(self.issued_at_ms),
-            issued_by: self.issued_by.map(KeyId::from_bytes),
-            name: shown(self.name)?,
-            owner: Owner { tag: OwnerTag::from_bytes(self.owner_tag), name: shown(Some(self.owner))?? },
-            scopes: ScopeSet::parse(&self.scopes).ok()?,
-            labels: Labels::new(labels).ok()?,
-            networks: Networks::parse(&self.networks).ok()?,
-            environment: self.environment.parse().ok()?,
-            prefix: self.prefix.parse().ok()?,
-            expires_at: instant(self.expires_at_ms),
-        })
+        self
     }
 }

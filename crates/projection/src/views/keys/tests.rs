@@ -1,13 +1,17 @@
 //! Tests of the view `keys`: its lists against a model that has no index, and what becomes of misfits.
 
+mod life;
+mod recalls;
+
 use std::sync::Arc;
 
 use domain::{Event, Position, RevokeReason, Scope, Standing, Timestamp};
 use eventlog::Recorded;
+use verify::{IndexWriter, new_index};
 
 use super::*;
 use crate::given::{
-    LOG, NOW, envelope, expire, issue, key_id, key_stream, owner_tag, recorded, revoke, tenant,
+    LOG, MAX_STALENESS, NOW, envelope, expire, issue, key_id, key_stream, owner_tag, recorded, revoke, tenant,
 };
 use crate::shelf::{QueryError, Shelf, Status};
 use crate::stores::MemoryStores;
@@ -20,6 +24,8 @@ struct Shown {
     store: ViewStore<KeysView>,
     keys: Keys,
     log: Vec<Recorded>,
+    /// Of the index that the view asks; it stays empty unless a test writes it.
+    writer: IndexWriter,
 }
 
 impl Shown {
@@ -28,7 +34,9 @@ impl Shown {
         let shelf = Shelf::new("keys", LOG, Arc::new(MemoryStores::new()));
         shelf.put(Box::new(disk.open()));
         shelf.status.send_replace(Status::beginning(Position::NONE, Position::NONE));
-        Self { disk, store: ViewStore::new(LOG, Position::NONE), keys: Keys { shelf }, log: Vec::new() }
+        let (index, writer) = new_index(MAX_STALENESS);
+        let keys = Keys { shelf, index };
+        Self { disk, store: ViewStore::new(LOG, Position::NONE), keys, log: Vec::new(), writer }
     }
 
     fn event(&mut self, stream: &StreamName, revision: u32, event: Event) {
@@ -41,7 +49,7 @@ impl Shown {
 
     /// Takes in what was added to the log.
     fn follow(&mut self) {
-        self.store.apply(&self.disk.open(), &self.log).unwrap();
+        self.store.apply(&self.disk.open(), &self.log, || true).unwrap();
     }
 
     async fn one(&self, n: u128) -> KeyRow {
@@ -95,6 +103,10 @@ fn query(draw: &mut Draw) -> KeyQuery {
         standing: draw.maybe(|draw| Standing::ALL[draw.below(6) as usize]),
         scope: draw.maybe(|draw| scopes[draw.below(4) as usize].parse::<Scope>().unwrap()),
         expiring_before: draw.maybe(|draw| NOW.plus_millis(draw.below(KEYS) * 1_000)),
+        never_expiring: draw.below(9) == 0,
+        issued_by: draw.maybe(|draw| key_id(1 + u128::from(draw.below(9) == 0))),
+        issued_before: draw.maybe(|draw| NOW.plus_millis(u64::from(draw.below(9) > 0))),
+        environment: draw.maybe(|draw| ["live", "test"][draw.below(2) as usize].parse().unwrap()),
         text: draw.maybe(|draw| format!("SENDER {}", draw.below(100))),
         limit: 1 + draw.below(250) as usize,
         ..KeyQuery::all(tenant("acme"))
@@ -109,7 +121,7 @@ fn model(query: &KeyQuery, n: u64) -> bool {
         n if n % 100 == 1 => Standing::Quarantined,
         _ => Standing::Active,
     };
-    let key = crate::given::issued(n);
+    let key = crate::given::grant(n);
     query.owner.is_none_or(|owner| key.owner.tag == owner)
         && query.label.as_ref().is_none_or(|label| key.labels.iter().any(|held| held == label))
         && query.standing.is_none_or(|wanted| standing == wanted)
@@ -117,7 +129,30 @@ fn model(query: &KeyQuery, n: u64) -> bool {
         && query
             .expiring_before
             .is_none_or(|before| standing == Standing::Active && key.expires_at.is_some_and(|at| at < before))
+        && (!query.never_expiring || key.expires_at.is_none())
+        && query.issued_by.is_none_or(|issuer| issuer == key_id(1))
+        && query.issued_before.is_none_or(|at| at > NOW)
+        && query.environment.is_none_or(|environment| environment == key.environment)
         && query.text.as_ref().is_none_or(|text| format!("SENDER {n}").contains(text.as_str()))
+}
+
+impl KeyQuery {
+    /// Says of a row whether the query means it, without any lead.
+    fn means(&self, row: &KeyRow) -> bool {
+        let grant = row.grant.as_ref().unwrap();
+        let living = matches!(row.standing, Standing::Active | Standing::Suspended);
+        let name = grant.name.as_ref().and_then(|name| name.plain()).unwrap_or_default().to_lowercase();
+        self.owner.is_none_or(|owner| grant.owner.tag == owner)
+            && self.label.as_ref().is_none_or(|label| grant.labels.iter().any(|held| held == label))
+            && self.standing.is_none_or(|wanted| row.standing == wanted)
+            && self.scope.as_ref().is_none_or(|scope| grant.scopes.covers(scope))
+            && self.expiring_before.is_none_or(|at| living && grant.expires_at.is_some_and(|e| e < at))
+            && (!self.never_expiring || grant.expires_at.is_none())
+            && self.issued_by.is_none_or(|issuer| grant.issued_by == Some(issuer))
+            && self.issued_before.is_none_or(|at| grant.issued_at < at)
+            && self.environment.is_none_or(|environment| grant.environment == environment)
+            && self.text.as_ref().is_none_or(|text| name.contains(&text.to_lowercase()))
+    }
 }
 
 async fn all_pages(keys: &Keys, mut query: KeyQuery) -> Vec<KeyRow> {
@@ -147,7 +182,7 @@ async fn lists_say_what_a_model_without_indexes_says() {
         match (query.expiring_before, query.owner, &query.label) {
             (Some(_), None, None) => {
                 let expiry =
-                    |key: &KeyRow| (key.issue.as_ref().and_then(|issue| issue.expires_at), key.key_id);
+                    |key: &KeyRow| (key.grant.as_ref().and_then(|grant| grant.expires_at), key.key_id);
                 assert!(found.is_sorted_by_key(expiry), "a list by expiry is in that order");
                 ids.sort_unstable();
             }
@@ -156,7 +191,7 @@ async fn lists_say_what_a_model_without_indexes_says() {
         assert_eq!(ids, wanted, "{query:?}");
         found_any += usize::from(!ids.is_empty());
     }
-    assert!(found_any > 100, "the queries found something: {found_any}");
+    assert!(found_any > 60, "the queries found something: {found_any}");
 }
 
 #[tokio::test]
@@ -247,7 +282,7 @@ async fn misfits_quarantine_and_a_quarantined_key_can_still_be_revoked() {
     for (n, revision, known) in [(1, 2, true), (2, 2, true), (3, 1, false), (4, 1, false)] {
         let key = shown.one(n).await;
         assert_eq!((key.standing, key.revision.get()), (Standing::Quarantined, revision), "{n}");
-        assert_eq!(key.issue.is_some(), known, "{n}");
+        assert_eq!(key.grant.is_some(), known, "{n}");
     }
     shown.event(&key_stream("acme", 1), 3, revoke(RevokeReason::Compromised));
     shown.event(&key_stream("acme", 4), 2, revoke(RevokeReason::Leaked));
