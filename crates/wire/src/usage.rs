@@ -36,6 +36,12 @@ impl RunId {
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
+
+    /// When it was drawn.
+    #[must_use]
+    pub const fn drawn_at(self) -> Timestamp {
+        Timestamp::from_millis((self.0 >> 80) as u64)
+    }
 }
 
 impl fmt::Display for RunId {
@@ -55,9 +61,9 @@ impl FromStr for RunId {
 
 /// What one run of a server counted in a span.
 ///
-/// Reports with entries are numbered from 1 without a gap; whoever sees one missing knows that sums are too small. Reports
-/// without entries repeat the number of the last one with: each proves, on top of all numbered ones so far, that nothing
-/// else was counted up to `to`, and makes the one before it superfluous.
+/// Reports that add to the sums are numbered from 1 without a gap; whoever sees one missing knows that sums are too small.
+/// The others repeat the last number: each proves, on top of all numbered ones so far, that nothing else was counted up to
+/// `to`, and makes the one before it superfluous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageReport {
     /// Whose.
@@ -119,6 +125,12 @@ pub struct UsageUnreadable {
 }
 
 impl UsageReport {
+    /// Whether it has a number of its own: it adds to the sums, or says that they are too small.
+    #[must_use]
+    pub const fn is_numbered(&self) -> bool {
+        !self.entries.is_empty() || self.missed > 0
+    }
+
     /// The report as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

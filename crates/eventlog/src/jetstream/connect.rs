@@ -16,7 +16,8 @@ use super::durability;
 use super::feed::NoticeFeed;
 use super::log::{Core, JetStreamLog};
 use super::seals::JetStreamSeals;
-use super::streams::{self, feed_config, log_config, pulse_config};
+use super::streams::{self, feed_config, log_config, pulse_config, usage_config};
+use super::usage::UsageStream;
 use crate::port::NewEvent;
 
 /// How long a start waits for NATS: services are often started side by side with it.
@@ -154,6 +155,8 @@ pub struct JetStream {
     pub seals: JetStreamSeals,
     /// The public announcements.
     pub feed: NoticeFeed,
+    /// What servers report of usage.
+    pub usage: UsageStream,
 }
 
 impl JetStream {
@@ -176,6 +179,7 @@ impl JetStream {
         })?;
         streams::ensure(&js, pulse_config(config.replicas)).await?;
         streams::ensure(&js, feed_config(config.replicas)).await?;
+        streams::ensure(&js, usage_config(config.replicas)).await?;
         let seals = JetStreamSeals::open(&js, config.replicas).await?;
         let replicas = info.config.num_replicas;
         if replicas == 1 && client.server_info().cluster.is_some() {
@@ -186,7 +190,9 @@ impl JetStream {
         }
         let durability = durability::prove(config.monitor_url.as_deref(), &client, &info).await;
         let core = Arc::new(Core::new(client, js, log_id, replicas, durability, connects).await?);
-        Ok(Self { log: Arc::new(JetStreamLog::start(Arc::clone(&core))), seals, feed: NoticeFeed::new(core) })
+        let log = Arc::new(JetStreamLog::start(Arc::clone(&core)));
+        let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(core));
+        Ok(Self { log, seals, feed, usage })
     }
 
     /// Takes no more appends, waits a bounded time for those that are under way, and says good-bye to the server.

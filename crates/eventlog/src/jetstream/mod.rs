@@ -23,9 +23,11 @@ mod seals;
 mod settle;
 mod streams;
 mod tails;
+mod usage;
 mod writer;
 
 pub use connect::{ConnectError, JetStream, JetStreamConfig};
 pub use feed::{FeedError, FeedOutcome, Notice, NoticeFeed, StoredNotice};
 pub use log::JetStreamLog;
 pub use seals::JetStreamSeals;
+pub use usage::{Keeping, REPORT_MAX, StoredReport, UsageFollower, UsageStream, UsageStreamError};

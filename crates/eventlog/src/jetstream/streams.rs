@@ -1,4 +1,4 @@
-//! The three streams: how they are made, and what of an existing one we rely on.
+//! The streams: how they are made, and what of an existing one we rely on.
 
 use std::time::Duration;
 
@@ -18,12 +18,17 @@ pub(super) const PULSE: &str = "RESCIND_PULSE";
 /// The stream of public notices.
 pub(super) const FEED: &str = "RESCIND_FEED";
 
+/// The stream of usage reports.
+pub(super) const USAGE: &str = "RESCIND_USAGE";
+
 /// What stands before a stream's name in the subject of its events.
 pub(super) const EVENTS_PREFIX: &str = "rescind.events.";
 /// What stands before a handle's id in the subject of its pulse.
 pub(super) const PULSE_PREFIX: &str = "rescind.pulse.";
 /// What stands before tenant, kind and key in the subject of a notice.
 pub(super) const NOTICES_PREFIX: &str = "rescind.notices.";
+/// What stands before run and kind in the subject of a usage report.
+pub(super) const USAGE_PREFIX: &str = "rescind.usage.";
 /// Where the server repeats each notice for whoever listens now: outside the feed's own subjects.
 const LIVE: &str = "rescind.live.>";
 
@@ -31,6 +36,10 @@ const LIVE: &str = "rescind.live.>";
 const LOG_ID: &str = "rescind.log_id";
 /// A handle that has not pulsed for so long is gone, and so is its message: handles come and go for years.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(3600);
+/// Sums are kept by the day for 90 days, so a server that begins anew can add up as much.
+const USAGE_MAX_AGE: Duration = Duration::from_hours(91 * 24);
+/// Some 5 million sums of a key. What leaves the stream earlier is in the records of the servers that were there.
+const USAGE_MAX_BYTES: i64 = 1 << 30;
 /// A cluster that has just started elects for some seconds before it makes or finds a stream.
 pub(super) const SETTLING_LIMIT: Duration = Duration::from_secs(15);
 /// How often a settling cluster is asked again.
@@ -64,6 +73,21 @@ pub(super) fn pulse_config(replicas: usize) -> Config {
         max_age: PULSE_MAX_AGE,
         storage: StorageType::File,
         num_replicas: replicas,
+        ..Config::default()
+    }
+}
+
+/// Reports leave it by age and size, and those that a later one replaces at once.
+pub(super) fn usage_config(replicas: usize) -> Config {
+    Config {
+        name: USAGE.to_owned(),
+        subjects: vec![format!("{USAGE_PREFIX}*.*")],
+        max_messages_per_subject: -1,
+        max_age: USAGE_MAX_AGE,
+        max_bytes: USAGE_MAX_BYTES,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        allow_rollup: true,
         ..Config::default()
     }
 }
@@ -188,8 +212,11 @@ fn check(info: Info, wanted: &Config) -> Result<Info, ConnectError> {
     } else if is.sealed || is.no_ack {
         Some("it is sealed or does not acknowledge".to_owned())
     } else if !history {
-        (is.max_messages_per_subject != wanted.max_messages_per_subject)
-            .then(|| "max_msgs_per_subject is not 1".to_owned())
+        if is.max_messages_per_subject != wanted.max_messages_per_subject {
+            Some(format!("max_msgs_per_subject is not {}", wanted.max_messages_per_subject))
+        } else {
+            (wanted.allow_rollup && !is.allow_rollup).then(|| "allow_rollup_hdrs must be set".to_owned())
+        }
     } else if !(is.deny_delete && is.deny_purge) || is.allow_rollup {
         Some("deny_delete and deny_purge must be set, allow_rollup_hdrs not".to_owned())
     } else if !is.max_age.is_zero() || is.retention != RetentionPolicy::Limits || is.allow_message_ttl {
