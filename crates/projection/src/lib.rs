@@ -13,6 +13,7 @@ pub mod stores;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+pub mod usage;
 mod view;
 mod view_worker;
 mod views;
