@@ -1,19 +1,21 @@
-//! Verify against a bare table in the same run, memory, replay and snapshot of a million keys.
+//! Verify against a bare table in the same run, memory, replay, snapshot and recall of a million keys.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail loudly")]
 
+use std::collections::HashSet;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
-    Environment, Grant, KeyId, KeyIssued, Labels, LogId, Networks, Owner, OwnerTag, ParsedKey, Personal,
-    PersonalText, PlainSecret, Position, Prefix, ScopeSet, TenantId, Timestamp, digest_key, format_key,
+    Environment, Event, Grant, ImportKey, KeyId, KeyImported, KeyIssued, KeysRecalled, Labels, LogId,
+    Networks, Owner, OwnerTag, ParsedKey, Personal, PersonalText, PlainSecret, Position, Prefix, Revision,
+    RevokeReason, ScopeSet, SecretDigest, Selector, TenantId, Timestamp, digest_key, format_key,
 };
 use hashbrown::HashTable;
 use verify::{
-    IndexWriter, KeyIndex, Moment, SnapshotHeader, Verdict, VerifyRequest, new_index, read_snapshot,
+    Applied, IndexWriter, KeyIndex, Moment, SnapshotHeader, Verdict, VerifyRequest, new_index, read_snapshot,
 };
 
 const KEYS: usize = 1_000_000;
@@ -156,6 +158,7 @@ fn compare(name: &str, tokens: &[String], turns: usize, bare: &Bare, index: &Key
 fn replay(events: &[(KeyId, KeyIssued)]) -> (Arc<KeyIndex>, IndexWriter) {
     let tenant: TenantId = "default".parse().unwrap();
     let (index, mut writer) = new_index(STALENESS);
+    assert_eq!(writer.open_tenant(Position::new(1), &tenant), Applied::Done);
     let start = Instant::now();
     for (n, (key_id, issued)) in events.iter().enumerate() {
         let _ = black_box(writer.issue(Position::new(n as u64 + 1), &tenant, *key_id, issued));
@@ -181,12 +184,119 @@ fn snapshot(writer: &IndexWriter) {
     }
 }
 
+/// A tenth of the keys again as another system's: by digest of the whole token.
+fn import(writer: &mut IndexWriter, tokens: &[String]) {
+    let tenant: TenantId = "default".parse().unwrap();
+    let grant = Grant {
+        environment: Environment::Live,
+        name: None,
+        owner: Owner {
+            tag: OwnerTag::from_bytes([7; 16]),
+            name: Personal::Plain(PersonalText::name("newsletter").unwrap()),
+        },
+        scopes: ScopeSet::default(),
+        labels: Labels::default(),
+        networks: Networks::default(),
+        expires_at: None,
+    };
+    for (n, token) in tokens.iter().enumerate() {
+        let digest = SecretDigest::of_token(token);
+        let key_id = ImportKey::key_id(&tenant, &digest);
+        let imported = KeyImported { digest, grant: grant.clone(), issuer: None };
+        let applied = writer.import(Position::new((KEYS + n) as u64 + 1), &tenant, key_id, &imported);
+        assert_eq!(applied, Applied::Done);
+    }
+}
+
+/// Nanoseconds a call; of short turns those that nobody disturbed count.
+fn nanos(tokens: &[String], tenant: Option<&TenantId>, index: &KeyIndex, expected: Verdict) -> f64 {
+    let mut turns: Vec<f64> = tokens
+        .chunks_exact(TURN)
+        .map(|tokens| {
+            let start = Instant::now();
+            for token in tokens {
+                let request = VerifyRequest { token, tenant, scope: None, network: None };
+                assert_eq!(black_box(index.judge(&request, MOMENT)).verdict, expected);
+            }
+            start.elapsed().as_nanos() as f64 / TURN as f64
+        })
+        .collect();
+    turns.sort_by(f64::total_cmp);
+    turns[turns.len() / 10]
+}
+
+fn imported(writer: &mut IndexWriter, index: &KeyIndex) {
+    let tokens: Vec<String> = (0..KEYS / 10).map(|n| format!("sk-{:016x}", mixed(n as u64))).collect();
+    import(writer, &tokens);
+    let tenant: TenantId = "default".parse().unwrap();
+    println!("imported: judge {:.0} ns", nanos(&tokens, Some(&tenant), index, Verdict::Valid));
+}
+
+fn selectors() -> [(&'static str, Selector); 3] {
+    let owner = Owner { tag: OwnerTag::from_bytes([9; 16]), name: Personal::Sealed(Vec::new()) };
+    let scope = Some("campaigns:send:3".parse().unwrap());
+    let label = Some("service=mailer-3".parse().unwrap());
+    [
+        ("an owner who has none", Selector { owner: Some(owner), ..Selector::ALL }),
+        ("a scope and a label", Selector { scope, label, ..Selector::ALL }),
+        ("all", Selector::ALL),
+    ]
+}
+
+/// How long a recall of everything takes to be seen, what it costs a verify until the rows say it, and the pass.
+fn recall(writer: &mut IndexWriter, index: &KeyIndex, tokens: &[String]) {
+    let tenant: TenantId = "default".parse().unwrap();
+    let mut position = index.applied();
+    let quiet = nanos(tokens, None, index, Verdict::Valid);
+    for (name, selector) in selectors() {
+        let start = Instant::now();
+        let mut matching = 0;
+        index.for_each_matching(&tenant, &selector, |_| matching += 1);
+        println!("scan for {name}: {matching} keys in {:?}", start.elapsed());
+    }
+    let start = Instant::now();
+    let issuers = HashSet::from([KeyId::from_u128(1)]);
+    let pairs = index.issued_by(&issuers).len();
+    println!("scan for issuers: {pairs} pairs in {:?}", start.elapsed());
+    for (name, selector) in selectors() {
+        position = position.next();
+        let is_all = selector.is_all();
+        let start = Instant::now();
+        index.recall(&tenant, position, MOMENT.now, &selector);
+        let seen = index.judge(&request(&tokens[0]), MOMENT).verdict;
+        let visible = start.elapsed();
+        assert_eq!(seen == Verdict::Recalled, is_all);
+        // Whether a key is hit or not, the list is looked through.
+        let verdict = if is_all { Verdict::Recalled } else { Verdict::Valid };
+        let rest: Vec<String> = tokens
+            .iter()
+            .filter(|token| index.judge(&request(token), MOMENT).verdict == verdict)
+            .take(KEYS / 4)
+            .cloned()
+            .collect();
+        let pending = nanos(&rest, None, index, verdict);
+        let revision = index.tenant(&tenant).map_or(Revision::NONE, |state| state.revision).next();
+        let event = KeysRecalled { selector, reason: RevokeReason::OwnerLeft, note: None };
+        let event = Event::KeysRecalled(Box::new(event));
+        assert_eq!(writer.change_tenant(position, &tenant, revision, MOMENT.now, &event), Applied::Done);
+        writer.advance(position);
+        let start = Instant::now();
+        writer.settle();
+        println!(
+            "recall of {name}: seen after {visible:?}, rows after {:?}; judge {quiet:.0} ns, meanwhile {pending:.0} ns",
+            start.elapsed()
+        );
+    }
+}
+
 fn main() {
     let load = load();
-    let (index, writer) = replay(&load.events);
+    let (index, mut writer) = replay(&load.events);
     index.prove_fresh(0);
     snapshot(&writer);
     let bare = Bare::of(&load.events);
     compare("one hot key", &load.tokens[..1], TURNS, &bare, &index);
     compare("random over all", &load.tokens, TURNS, &bare, &index);
+    imported(&mut writer, &index);
+    recall(&mut writer, &index, &load.tokens);
 }
