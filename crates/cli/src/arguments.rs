@@ -12,6 +12,7 @@ use crate::doctor::Doctor;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key::KeyVerb;
+use crate::recall::Recall;
 use crate::run::Run;
 use crate::scan::Scan;
 use crate::scanner_rules::ScannerRules;
@@ -35,9 +36,10 @@ enum Verb {
     /// Tenants: the units of isolation
     #[command(subcommand)]
     Tenant(TenantVerb),
-    /// Keys: issue, list, show, verify, revoke
+    /// Keys: issue, list, show, verify, change, suspend, revoke
     #[command(subcommand)]
     Key(KeyVerb),
+    Recall(Recall),
     Run(Run),
     Scan(Scan),
     ScannerRules(ScannerRules),
@@ -103,6 +105,7 @@ impl Verb {
             Self::Demo(demo) => demo.run(),
             Self::Tenant(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
+            Self::Recall(recall) => recall.run(),
             Self::Run(run) => run.run(),
             Self::Scan(scan) => scan.run(),
             Self::ScannerRules(rules) => rules.run(),

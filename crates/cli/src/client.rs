@@ -40,28 +40,46 @@ pub(crate) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
     command_id: Option<String>,
+    /// The revision that the key must have.
+    if_match: Option<u32>,
 }
 
 impl Call {
     /// A read.
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), query: Vec::new(), body: None, command_id: None }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            command_id: None,
+            if_match: None,
+        }
     }
 
     /// A question that is sent as a POST so that what it holds stays out of addresses; changes nothing.
     pub(crate) fn ask(path: impl Into<String>, body: Value) -> Self {
-        Self {
-            method: Method::POST,
-            path: path.into(),
-            query: Vec::new(),
-            body: Some(body),
-            command_id: None,
-        }
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
     /// A command: every attempt of it carries this id, so it has one effect.
     pub(crate) fn command(path: impl Into<String>, body: Value, command_id: &str) -> Self {
         Self { command_id: Some(command_id.to_owned()), ..Self::ask(path, body) }
+    }
+
+    /// The same as another method.
+    pub(crate) fn by(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
+    /// Without a body.
+    pub(crate) fn bare(self) -> Self {
+        Self { body: None, ..self }
+    }
+
+    /// Only if the key is still at this revision.
+    pub(crate) fn if_match(self, revision: Option<u32>) -> Self {
+        Self { if_match: revision, ..self }
     }
 
     /// Adds a query parameter.
@@ -226,6 +244,9 @@ impl Client {
         }
         if let Some(id) = &call.command_id {
             request = request.header("idempotency-key", id);
+        }
+        if let Some(revision) = call.if_match {
+            request = request.header("if-match", format!("\"{revision}\""));
         }
         for (name, value) in headers {
             request = request.header(*name, value);

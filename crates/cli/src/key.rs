@@ -1,14 +1,25 @@
 //! `rescind key`: a key's whole life.
 
+mod change;
+mod expiry;
 mod handover;
 mod issue;
 mod key_file;
 mod list;
+mod reinstate;
+mod relabel;
+mod rename;
+mod rescope;
+mod restrict;
 mod revoke;
 mod show;
+mod suspend;
+mod transfer;
 mod verify;
 
 use clap::Subcommand;
+
+pub(crate) use revoke::cascaded;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,6 +34,14 @@ pub(crate) enum KeyVerb {
     List(list::List),
     Show(show::Show),
     Verify(verify::Verify),
+    Rename(rename::Rename),
+    Relabel(relabel::Relabel),
+    Transfer(transfer::Transfer),
+    Rescope(rescope::Rescope),
+    Restrict(restrict::Restrict),
+    Expiry(expiry::Expiry),
+    Suspend(suspend::Suspend),
+    Reinstate(reinstate::Reinstate),
     Revoke(revoke::Revoke),
 }
 
@@ -33,6 +52,14 @@ impl KeyVerb {
             Self::List(list) => list.run(),
             Self::Show(show) => show.run(),
             Self::Verify(verify) => verify.run(),
+            Self::Rename(rename) => rename.run(),
+            Self::Relabel(relabel) => relabel.run(),
+            Self::Transfer(transfer) => transfer.run(),
+            Self::Rescope(rescope) => rescope.run(),
+            Self::Restrict(restrict) => restrict.run(),
+            Self::Expiry(expiry) => expiry.run(),
+            Self::Suspend(suspend) => suspend.run(),
+            Self::Reinstate(reinstate) => reinstate.run(),
             Self::Revoke(revoke) => revoke.run(),
         }
     }

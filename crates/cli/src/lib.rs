@@ -18,6 +18,7 @@ mod lines;
 mod output;
 mod problem;
 mod progress;
+mod recall;
 mod run;
 mod scan;
 mod scanner_rules;

@@ -56,11 +56,20 @@ pub(crate) struct Issue {
     flags: KeyFlags,
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a label is NAME=VALUE".to_owned()),
     }
+}
+
+/// Labels as the API takes them.
+pub(super) fn label_object(labels: &[(String, String)]) -> Result<Value, Failure> {
+    let object: Map<_, _> = labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    if object.len() != labels.len() {
+        return Err(Failure::usage("a label name is given twice"));
+    }
+    Ok(Value::Object(object))
 }
 
 impl Issue {
@@ -94,12 +103,7 @@ impl Issue {
             body["name"] = json!(name);
         }
         if !self.labels.is_empty() {
-            let labels: Map<_, _> =
-                self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            if labels.len() != self.labels.len() {
-                return Err(Failure::usage("a label name is given twice"));
-            }
-            body["labels"] = Value::Object(labels);
+            body["labels"] = label_object(&self.labels)?;
         }
         if !self.networks.is_empty() {
             body["networks"] = json!(self.networks);

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flags::{CommandFlags, KeyFlags};
 use crate::key_id;
-use crate::output::{fields, standing, text};
+use crate::output::{fields, items, standing, text};
 use crate::problem::NO_SERVER;
 use crate::screen::{self, Paint, printable};
 
@@ -34,6 +34,9 @@ pub(crate) struct Revoke {
     /// The key's name, or its id if it has none: for scripts, instead of being asked
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
+    /// Take along what the key issued, and what those issued, in every tenant
+    #[arg(long)]
+    cascade: bool,
     #[command(flatten)]
     command: CommandFlags,
     #[command(flatten)]
@@ -54,6 +57,9 @@ impl Revoke {
         let mut body = json!({"reason": self.reason});
         if let Some(note) = &self.note {
             body["note"] = json!(note);
+        }
+        if self.cascade {
+            body["cascade"] = json!(true);
         }
         let answer = client.send(&self.command.call(format!("{path}/revoke"), body))?;
         let told = answer.body.clone();
@@ -129,11 +135,25 @@ fn outcome(key: &Value, answer: &Answer) -> Vec<String> {
     if let Some(enforced) = body["enforced"].as_str() {
         lines.push(format!("enforced by other verifiers: {}", printable(enforced)));
     }
+    lines.extend(cascaded(body));
     if body["repeated"] == true {
         lines
             .push(format!("this command had revoked it before, at {}", printable(&text(body, "revoked_at"))));
     }
     lines
+}
+
+/// A line for each recall that took along what a key had issued.
+pub(crate) fn cascaded(body: &Value) -> Vec<String> {
+    let line = |recall: &Value| {
+        let part = |name| printable(&text(recall, name)).into_owned();
+        let (count, issuer, tenant, position) =
+            (part("count"), part("issuer"), part("tenant"), part("position"));
+        format!(
+            "taken along: {count} keys of tenant {tenant} that {issuer} had issued, at position {position}"
+        )
+    };
+    items(body, "cascaded").iter().map(line).collect()
 }
 
 #[cfg(test)]

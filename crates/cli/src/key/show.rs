@@ -25,7 +25,7 @@ pub(crate) struct Show {
 }
 
 /// Label and member, in the order in which people ask.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 22] = [
     ("key id", "key_id"),
     ("tenant", "tenant"),
     ("name", "name"),
@@ -36,8 +36,14 @@ const SHOWN: [(&str, &str); 16] = [
     ("networks", "networks"),
     ("issued", "issued_at"),
     ("issued by", "issued_by"),
+    ("imported", "imported"),
+    ("replaces", "predecessor"),
+    ("rotation", "rotation"),
     ("expires", "expires_at"),
+    ("until", "suspended_until"),
+    ("leaked", "leaked"),
     ("ended", "ended_at"),
+    ("recall", "recalled_by"),
     ("reason", "reason"),
     ("note", "note"),
     ("revision", "revision"),
