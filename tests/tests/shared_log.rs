@@ -61,6 +61,8 @@ async fn two_servers_share_a_log_on_one_node() {
     assert!(proven.contains("on_disk"), "{proven}");
     let unproven = two.admin_with(&one.operator_key()).get("/readyz?verbose").expect(200).text;
     assert!(unproven.contains("unproven"), "{unproven}");
+    let said_at_start = |server: &TestServer| server.stderr().contains("durability: unproven");
+    assert_eq!((said_at_start(&one), said_at_start(&two)), (false, true), "{}", two.stderr());
     drop(one.stop());
     drop(two.stop());
 }
@@ -128,8 +130,23 @@ fn nats_away_at_the_start_is_told_with_its_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_first_starts_at_once_make_one_operator() {
     let nats = NatsServer::start().await;
-    let setups = [ServerSetup::nats(&nats.url()), ServerSetup::nats(&nats.url())];
-    let servers = setups.map(|setup| setup.spawn());
+    start_two_at_once(|| ServerSetup::nats(&nats.url()));
+}
+
+/// Here the second finds streams that elect their leader still.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_first_starts_at_once_on_three_nodes_make_one_operator() {
+    let cluster = NatsCluster::start(3).await;
+    start_two_at_once(|| ServerSetup::nats(&cluster.url()).arg("--nats-replicas").arg("3"));
+}
+
+fn start_two_at_once(setup: impl Fn() -> ServerSetup) {
+    let setups = [setup(), setup()];
+    // Each in a thread of its own: a spawn returns when the server listens, which is after its first start.
+    let servers: Vec<TestServer> = std::thread::scope(|scope| {
+        let starts: Vec<_> = setups.iter().map(|setup| scope.spawn(|| setup.spawn())).collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
     servers.iter().for_each(TestServer::wait_ready);
     let files: Vec<bool> = servers.iter().map(|server| server.data().join("operator.key").exists()).collect();
     assert_eq!(files.iter().filter(|there| **there).count(), 1, "{files:?}");

@@ -18,7 +18,7 @@ use super::log::{Core, JetStreamLog};
 use super::seals::JetStreamSeals;
 use super::streams::{self, feed_config, log_config, pulse_config, usage_config};
 use super::usage::UsageStream;
-use crate::port::NewEvent;
+use crate::port::{Durability, NewEvent};
 
 /// How long a start waits for NATS: services are often started side by side with it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -189,6 +189,9 @@ impl JetStream {
             );
         }
         let durability = durability::prove(config.monitor_url.as_deref(), &client, &info).await;
+        if let Durability::Unproven { reason } = &durability {
+            tracing::warn!(reason, "durability: unproven; what is acknowledged may not be on disk yet");
+        }
         let core = Arc::new(Core::new(client, js, log_id, replicas, durability, connects).await?);
         let log = Arc::new(JetStreamLog::start(Arc::clone(&core)));
         let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(core));

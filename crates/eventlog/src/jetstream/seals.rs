@@ -21,6 +21,9 @@ const BUCKET_SUBJECTS: &str = "$KV.RESCIND_SEALS.";
 
 /// How long putting a seal may take, with an election in between.
 const PUT_LIMIT: Duration = Duration::from_secs(4);
+/// How long one look within that waits. A bucket just made on a cluster elects its leader, and a question asked before that is
+/// answered by nobody: it is asked again, not waited for.
+const LOOK_LIMIT: Duration = Duration::from_millis(500);
 /// The wait between two looks at a seal that another handle is putting.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -80,8 +83,15 @@ impl SealStore for JetStreamSeals {
     async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError> {
         let deadline = Instant::now() + PUT_LIMIT;
         loop {
-            if let Some(stands) = self.at_leader(tenant).await? {
-                return Ok(stands);
+            match timeout(LOOK_LIMIT, self.at_leader(tenant)).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(Some(stands)) => return Ok(stands),
+                Ok(None) => {}
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "a seal could not be looked for; asking again");
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
             }
             let create = self.store.create(tenant.as_str(), Bytes::copy_from_slice(seal));
             match timeout_at(deadline, create).await.map_err(|_| silent())? {
