@@ -391,3 +391,37 @@ fn plain_text_beyond_loopback_has_to_be_asked_for() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("--insecure") && said.contains("--tls-cert"), "{said}");
 }
+
+/// Every write to that file fails, as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_whose_log_lines_cannot_be_written_goes_on() {
+    let setup = ServerSetup::embedded();
+    let plain = setup.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(plain.get_program()).args(plain.get_args());
+    let server = TestServer::spawn(&setup, command);
+    server.wait_ready();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    assert_eq!(admin.verdict(&admin.issue("acme", "list-sender").key), "valid");
+    drop(server.stop());
+}
+
+#[test]
+fn a_lost_seal_is_told_and_its_tenant_is_not_called_missing() {
+    let (server, admin) = acme();
+    let key = admin.issue("acme", "list-sender");
+    let setup = server.stop();
+    let (seal, aside) = (setup.data().join("seals/acme"), setup.data().join("acme.seal"));
+    fs::rename(&seal, &aside).unwrap();
+    let server = setup.start();
+    let admin = server.admin();
+    let refused = admin.revoke("acme", &key.key_id);
+    is_problem(&refused, 503, "unavailable");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("seals/acme"), "{refused:?}");
+    is_problem(&admin.revoke("acne", &key.key_id), 404, "not_found");
+    fs::rename(&aside, &seal).unwrap();
+    let _ = admin.revoke("acme", &key.key_id).expect(200);
+    assert_eq!(admin.verdict(&key.key), "revoked");
+}

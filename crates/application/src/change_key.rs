@@ -85,7 +85,19 @@ impl Application {
     /// The tag secret of a tenant that must exist.
     pub(crate) async fn tag_secret(&self, tenant: &TenantId) -> Result<Arc<TagSecret>, CommandError> {
         let secret = self.tag_secrets.of(tenant).await.map_err(|error| CommandError::unavailable(&error))?;
-        secret.ok_or(CommandError::NotFound)
+        if let Some(secret) = secret {
+            return Ok(secret);
+        }
+        // A tenant that stands had its seal before its first event. To call it missing would hide that the seal is lost.
+        let stands = self.history(StreamName::Tenant(tenant.clone())).await?.last() != Position::NONE;
+        Err(if stands {
+            let reason = format!(
+                "the seal of tenant {tenant} is lost: put seals/{tenant}, or the bucket RESCIND_SEALS, back from a backup"
+            );
+            CommandError::Unavailable { reason }
+        } else {
+            CommandError::NotFound
+        })
     }
 
     /// Decides and appends until the events stand, a rule says no, or the rounds are used up. A refusal or a miss is

@@ -31,7 +31,10 @@ pub fn init(config: &ServeConfig) -> Result<(), LoggingError> {
         .log_level
         .parse()
         .map_err(|error: tracing_subscriber::filter::ParseError| LoggingError::Level(error.to_string()))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Otherwise a line that cannot be written (a full disk, a pipe whose reader is gone) is complained about on the same
+    // stream, which panics, and so does the hook that tells of it.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let set = match format {
         LogFormat::Pretty => subscriber.with_ansi(is_terminal).with_target(false).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
