@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key::KeyVerb;
 use crate::recall::Recall;
+use crate::rotation::RotationVerb;
 use crate::run::Run;
 use crate::scan::Scan;
 use crate::scanner_rules::ScannerRules;
@@ -36,9 +37,12 @@ enum Verb {
     /// Tenants: the units of isolation
     #[command(subcommand)]
     Tenant(TenantVerb),
-    /// Keys: issue, list, show, verify, change, suspend, revoke
+    /// Keys: issue, list, show, verify, change, rotate, suspend, revoke
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Rotations: how far each is, and its end
+    #[command(subcommand)]
+    Rotation(RotationVerb),
     Recall(Recall),
     Run(Run),
     Scan(Scan),
@@ -105,6 +109,7 @@ impl Verb {
             Self::Demo(demo) => demo.run(),
             Self::Tenant(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
+            Self::Rotation(verb) => verb.run(),
             Self::Recall(recall) => recall.run(),
             Self::Run(run) => run.run(),
             Self::Scan(scan) => scan.run(),

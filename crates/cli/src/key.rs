@@ -12,6 +12,7 @@ mod rename;
 mod rescope;
 mod restrict;
 mod revoke;
+mod rotate;
 mod show;
 mod suspend;
 mod transfer;
@@ -19,6 +20,7 @@ mod verify;
 
 use clap::Subcommand;
 
+pub(crate) use change::Change;
 pub(crate) use revoke::cascaded;
 
 use crate::exit::Exit;
@@ -40,6 +42,7 @@ pub(crate) enum KeyVerb {
     Rescope(rescope::Rescope),
     Restrict(restrict::Restrict),
     Expiry(expiry::Expiry),
+    Rotate(rotate::Rotate),
     Suspend(suspend::Suspend),
     Reinstate(reinstate::Reinstate),
     Revoke(revoke::Revoke),
@@ -58,6 +61,7 @@ impl KeyVerb {
             Self::Rescope(rescope) => rescope.run(),
             Self::Restrict(restrict) => restrict.run(),
             Self::Expiry(expiry) => expiry.run(),
+            Self::Rotate(rotate) => rotate.run(),
             Self::Suspend(suspend) => suspend.run(),
             Self::Reinstate(reinstate) => reinstate.run(),
             Self::Revoke(revoke) => revoke.run(),

@@ -19,6 +19,7 @@ mod output;
 mod problem;
 mod progress;
 mod recall;
+mod rotation;
 mod run;
 mod scan;
 mod scanner_rules;

@@ -18,6 +18,11 @@ pub(crate) fn future(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     }
 }
 
+/// Reads `90m`, `24h`, `7d` as milliseconds.
+pub(crate) fn length(text: &str) -> Result<u64, String> {
+    span(text).ok_or_else(|| "write a span as 90m, 24h or 7d".to_owned())
+}
+
 fn instant(text: &str) -> Result<Timestamp, String> {
     wire::parse_rfc3339(text)
         .map_err(|_| "write a time as 2026-11-23T12:00:00Z, or a span such as 90m, 24h or 7d".to_owned())

@@ -12,7 +12,7 @@ use crate::output::text;
 
 /// Which key, and the revision it must have.
 #[derive(Args, Debug)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Which key
     key_id: String,
     /// Change it only if it is still at this revision, as `key show` tells it
@@ -25,6 +25,11 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// The key's id in its one form.
+    pub(crate) fn key_id(&self) -> Result<String, Failure> {
+        crate::key_id::parse(&self.key_id).map(|id| id.to_string())
+    }
+
     /// Changes what the key is; `done` says what was done, such as `renamed`.
     pub(super) fn amend(&self, body: Value, done: &str) -> Result<Exit, Failure> {
         let call = self.command.call(self.flags.key_path(&self.key_id)?, body).by(Method::PATCH);
@@ -32,7 +37,7 @@ impl Change {
     }
 
     /// Does to the key what the last part of the path says.
-    pub(super) fn act(&self, action: &str, body: Value, done: &str) -> Result<Exit, Failure> {
+    pub(crate) fn act(&self, action: &str, body: Value, done: &str) -> Result<Exit, Failure> {
         let path = self.flags.key_path(&self.key_id)?;
         self.send(self.command.call(format!("{path}/{action}"), body), done)
     }

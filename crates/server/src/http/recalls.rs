@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use application::{AskedSelector, Cascaded, Confirmed, RecallPreview, RecallRequest, Recalled};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{KeyId, Permission, PersonalText, RevokeReason, TenantId};
+use domain::{KeyId, Permission, PersonalText, RevokeReason, TenantId, Timestamp};
 use projection::RotationPhase;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +22,8 @@ use crate::http::problem::Problem;
 const SAMPLE: usize = 20;
 /// Rows of a page that is only counted.
 const USED_PAGE: usize = 200;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 /// How many owners or services a preview counts apart.
 const GROUPS: usize = 50;
 
@@ -98,6 +100,17 @@ pub(crate) struct Group {
     count: usize,
 }
 
+/// Requests of the keys that would be recalled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecentUse {
+    /// In the last hour.
+    last_hour: u64,
+    /// In the last day.
+    last_day: u64,
+    /// Whether every verifier reported for that time. If not, there may have been more.
+    complete: bool,
+}
+
 /// What a recall would do.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Preview {
@@ -111,6 +124,8 @@ pub(crate) struct Preview {
     by_owner: Vec<Group>,
     /// Of which services, by the label `service`.
     by_service: Vec<Group>,
+    /// What is at stake.
+    recent_use: RecentUse,
     /// Keys among them that are being rotated, or are to take over from one.
     rotations_in_flight: usize,
     /// Some of them.
@@ -245,6 +260,11 @@ fn groups(counts: BTreeMap<String, usize>) -> Vec<Group> {
 
 /// What the preview's keys have to do with the world: who used them lately, and which are being rotated.
 async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result<Preview, Problem> {
+    let now = app.ambient.now();
+    let used = used_of(app, tenant, &preview.keys).await?;
+    let hour = app.usage.requests_of(tenant, used.clone(), (before(now, HOUR_MS), now)).await?;
+    let day = app.usage.requests_of(tenant, used, (before(now, DAY_MS), now)).await?;
+    let complete = app.usage.coverage(before(now, DAY_MS), now).is_covered();
     let hit: HashSet<KeyId> = preview.keys.iter().copied().collect();
     let rotations_in_flight = rotations_among(app, tenant, &hit).await?;
     let mut sample = Vec::new();
@@ -257,9 +277,28 @@ async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result
         count: preview.count,
         by_owner: groups(preview.by_owner),
         by_service: groups(preview.by_service),
+        recent_use: RecentUse { last_hour: hour.all(), last_day: day.all(), complete },
         rotations_in_flight,
         sample,
     })
+}
+
+fn before(now: Timestamp, ms: u64) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(ms))
+}
+
+/// Those of the keys of which any use is known: of a million keys mostly few.
+async fn used_of(app: &Shared, tenant: &TenantId, keys: &[KeyId]) -> Result<Vec<KeyId>, Problem> {
+    let wanted: HashSet<KeyId> = keys.iter().copied().collect();
+    let (mut used, mut after) = (Vec::new(), None);
+    loop {
+        let page = app.usage.page(tenant, after, USED_PAGE).await?;
+        after = page.last().map(|(key_id, _)| *key_id);
+        used.extend(page.iter().map(|(key_id, _)| *key_id).filter(|key_id| wanted.contains(key_id)));
+        if page.len() < USED_PAGE {
+            return Ok(used);
+        }
+    }
 }
 
 /// Keys that are being rotated, or are to take over.
