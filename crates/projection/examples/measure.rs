@@ -1,4 +1,5 @@
-//! Measures the projection: `cargo run --release -p projection --example measure -- <keys> <folder for the views>`.
+//! Measures the projection: `cargo run --release -p projection --example measure -- <keys> <folder for the views> [recall]`;
+//! the last word measures a recall alone.
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 use std::io;
@@ -405,6 +406,9 @@ async fn main() {
     let dir = args.next().unwrap_or_else(|| "target/measure-views".to_owned());
     let log = log_of(keys);
     println!("{keys} keys, {} bytes an event", log.events[1].1.len());
+    if args.next().as_deref() == Some("recall") {
+        return measure_recall(&log, Path::new(&dir)).await;
+    }
     measure_index(&log).await;
     measure_keys_against_sled(&log, Path::new(&dir)).await;
     measure_recall(&log, Path::new(&dir)).await;

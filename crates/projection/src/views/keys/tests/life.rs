@@ -357,7 +357,8 @@ async fn keys_are_what_the_domain_says() {
             let wanted = |row: &&KeyRow| query.means(row);
             let mut wanted: Vec<u128> = rows.iter().filter(wanted).map(|row| row.key_id.to_u128()).collect();
             let mut found = shown.found(query.clone()).await;
-            (wanted.sort_unstable(), found.sort_unstable());
+            wanted.sort_unstable();
+            found.sort_unstable();
             assert_eq!(found, wanted, "{query:?}");
         }
         let suspended = shown.keys.due_suspensions(Timestamp::MAX, 1_000).await.unwrap().len();
