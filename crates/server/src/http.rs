@@ -26,6 +26,7 @@ mod suspend;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod verify;
 
 pub(crate) use app::{App, Gates};

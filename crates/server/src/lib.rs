@@ -4,6 +4,7 @@ pub mod config;
 mod http;
 pub mod logging;
 mod node;
+mod usage;
 
 pub use http::codes;
 pub use node::{FirstStart, Node, StartError};

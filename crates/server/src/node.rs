@@ -7,6 +7,7 @@ mod operators;
 mod start_error;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::config::{LogChoice, NatsChoice, Role, ServeConfig};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::node::folder::Folder;
 use crate::node::listen::Listening;
+use crate::node::usage::KeptUsage;
 
 pub use operators::FirstStart;
 pub use start_error::StartError;
@@ -58,6 +60,7 @@ pub struct Node {
     failure: watch::Receiver<Option<String>>,
     /// Aborted when the node is dropped.
     pub(crate) workers: JoinSet<()>,
+    usage: KeptUsage,
     nats: Option<JetStream>,
     /// Held until everything else is gone.
     _folder: Folder,
@@ -96,10 +99,11 @@ impl Node {
             projection.announce_on(nats.feed.clone());
         }
         let projection = Arc::new(projection);
-        let (stopping, stopped) = watch::channel(false);
-        let app = Arc::new(assemble(&config, &opened, &projection, ambient, meters, stopped));
         let address =
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
+        let (stopping, stopped) = watch::channel(false);
+        let app = Arc::new(assemble(&config, &opened, &projection, ambient, (meters, &usage), stopped));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listening = Listening::start(tcp, tls, router(Arc::clone(&app)));
         let (failed, failure) = watch::channel(None);
@@ -114,6 +118,7 @@ impl Node {
             stopping,
             failure,
             workers: JoinSet::new(),
+            usage,
             nats: opened.nats,
             _folder: folder,
         };
@@ -184,9 +189,10 @@ impl Node {
     /// index, closes the log.
     pub async fn stop(self) {
         info!("stopping");
-        let Self { app, projection, mut listening, stopping, mut workers, nats, .. } = self;
+        let Self { app, projection, mut listening, stopping, mut workers, usage, nats, .. } = self;
         stopping.send_replace(true);
         listening.stop().await;
+        usage.leave().await;
         workers.shutdown().await;
         match Arc::into_inner(projection) {
             Some(projection) => {
@@ -197,6 +203,7 @@ impl Node {
             // Nothing is lost: the next start follows the log from the last snapshot.
             None => warn!("the index was not saved: a request still held it"),
         }
+        usage.record.close().await;
         if let Some(nats) = nats {
             nats.shutdown().await;
         }
@@ -216,7 +223,19 @@ impl Node {
             ambient: Arc::clone(&app.ambient),
             state: Arc::clone(&app.lease),
         };
-        self.workers.spawn(supervise("lease keeper", Arc::clone(app), failed.clone(), lease.keep()));
+        let announced = self.usage.announced();
+        let keep = async {
+            announced.await;
+            lease.keep().await;
+        };
+        self.workers.spawn(supervise("lease keeper", Arc::clone(app), failed.clone(), keep));
+        let stream = self.nats.as_ref().map(|nats| nats.usage.clone());
+        if let Some(stream) = stream.clone() {
+            let follow = self.usage.record.clone().follow(stream);
+            self.workers.spawn(supervise("usage record", Arc::clone(app), failed.clone(), follow));
+        }
+        let report = self.usage.reporter(app, stream).run();
+        self.workers.spawn(supervise("usage reporter", Arc::clone(app), failed.clone(), report));
         let watch = watch_followers(Arc::downgrade(&self.projection));
         self.workers.spawn(supervise("projection", Arc::clone(app), failed.clone(), watch));
         self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
@@ -279,7 +298,7 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    meters: Meters,
+    (meters, usage): (Meters, &KeptUsage),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -303,6 +322,8 @@ fn assemble(
         history: projection.history(),
         tenants: projection.tenants(),
         notices: projection.notices(),
+        usage: usage.record.usage(),
+        meter: Arc::clone(&usage.meter),
         projection: Arc::downgrade(projection),
         ambient,
         lease,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use application::{Ambient, Application, LeaseState};
 use domain::{Position, TenantId};
 use eventlog::EventLog;
+use projection::usage::Usage;
 use projection::{History, Keys, Notices, Projection, Status, Tenants};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -16,6 +17,7 @@ use crate::config::Role;
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
+use crate::usage::UsageMeter;
 
 /// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
 /// asks a server in trouble, or for a position of another log.
@@ -68,6 +70,9 @@ pub(crate) struct App {
     pub(crate) history: History,
     pub(crate) tenants: Tenants,
     pub(crate) notices: Notices,
+    /// What is on record of verdicts, and where those of this server are counted.
+    pub(crate) usage: Usage,
+    pub(crate) meter: Arc<UsageMeter>,
     /// The node owns it and stops it; a handler that finds it gone is late.
     pub(crate) projection: Weak<Projection>,
     pub(crate) ambient: Arc<dyn Ambient>,

@@ -13,7 +13,8 @@ use utoipa::{Modify, OpenApi};
 use crate::http::codes::{self, Code};
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, configure, events, feed, health, history, keys, metrics, recalls, revoke, suspend, tenants, verify,
+    amend, configure, events, feed, health, history, keys, metrics, recalls, revoke, suspend, tenants, usage,
+    verify,
 };
 
 #[derive(OpenApi)]
@@ -24,7 +25,7 @@ use crate::http::{
     ),
     paths(
         tenants::open, tenants::list, configure::configure, configure::close, recalls::recall, keys::issue, keys::list,
-        keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, verify::one,
+        keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,
         verify::batch, feed::feed, events::events, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),
@@ -168,7 +169,7 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
         ],
         "list_tenants" => &[ALWAYS, OPERATOR, STALE, VIEW],
         "list_keys" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]],
-        "show_key" | "key_history" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]],
+        "show_key" | "key_history" | "key_usage" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]],
         "verify" | "verify_batch" => {
             &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]]
         }

@@ -10,7 +10,7 @@ use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
     amend, configure, events, feed, health, history, keys, metrics, openapi, recalls, revoke, suspend,
-    tenants, verify,
+    tenants, usage, verify,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -29,11 +29,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
-    let reads: [(&str, Route); 4] = [
+    let reads: [(&str, Route); 5] = [
         ("/v1/tenants", get(tenants::list)),
         ("/v1/tenants/{tenant}/keys", get(keys::list)),
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
     ];
     let streams: [(&str, Route); 2] = [("/v1/feed", get(feed::feed)), ("/v1/events", get(events::events))];
     let open: [(&str, Route); 4] = [

@@ -5,4 +5,5 @@ mod keys;
 mod kit;
 mod limits;
 mod open;
+mod usage;
 mod verify;

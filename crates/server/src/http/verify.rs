@@ -20,6 +20,7 @@ use crate::http::extract::{JsonBytes, Params, Shared, invalid, parse_json};
 use crate::http::keys::AsNewAs;
 use crate::http::problem::Problem;
 use crate::http::tenants::PersonalJson;
+use crate::usage::{Service, Used};
 
 /// The most keys of one batch: about a millisecond of a core.
 const BATCH_MAX: usize = 1000;
@@ -44,6 +45,11 @@ pub(crate) struct VerifyBody<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
     tenant: Option<Cow<'a, str>>,
+    /// The service that it is presented to, if one operator asks for several: 1 to 64 of `A-Za-z0-9._/-`. Otherwise that is
+    /// the label `service` of the operator's key, or its id.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    service: Option<Cow<'a, str>>,
 }
 
 /// Up to 1000 presented keys.
@@ -149,7 +155,7 @@ pub(crate) async fn one(
     let bounds = Bounds::of(&operator)?;
     app.reach_index(query.min_position).await?;
     let body: VerifyBody<'_> = parse_json(&bytes)?;
-    let answer = judge(&app, &bounds, &body)?;
+    let answer = judge(&app, &bounds, &service_of(&app, &operator), &body)?;
     Ok(json(&VerdictJson::of(&answer)))
 }
 
@@ -172,8 +178,9 @@ pub(crate) async fn batch(
         let count = body.requests.len();
         return Err(invalid("requests", &format!("a batch is at most {BATCH_MAX} keys, not {count}")));
     }
-    let answers =
-        body.requests.iter().map(|body| judge(&app, &bounds, body)).collect::<Result<Vec<_>, _>>()?;
+    let service = service_of(&app, &operator);
+    let answers = body.requests.iter().map(|body| judge(&app, &bounds, &service, body));
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
     Ok(json(&BatchJson { results: answers.iter().map(VerdictJson::of).collect() }))
 }
 
@@ -211,7 +218,17 @@ impl<'a> Bounds<'a> {
     }
 }
 
-fn judge(app: &App, bounds: &Bounds<'_>, body: &VerifyBody<'_>) -> Result<Answer, Problem> {
+/// What the asking operator is called where its requests do not say.
+fn service_of(app: &App, operator: &Operator) -> Service {
+    app.meter.service_of(&app.index, &app.operators, operator.key_id, &*app.ambient)
+}
+
+fn judge(
+    app: &App,
+    bounds: &Bounds<'_>,
+    service: &Service,
+    body: &VerifyBody<'_>,
+) -> Result<Answer, Problem> {
     let tenant: Option<TenantId> = match body.tenant.as_deref() {
         // What is no tenant id names no tenant, as in a path.
         Some(text) => Some(text.parse().map_err(|_| Problem::new(&codes::NOT_FOUND))?),
@@ -228,15 +245,33 @@ fn judge(app: &App, bounds: &Bounds<'_>, body: &VerifyBody<'_>) -> Result<Answer
         }
         None => None,
     };
+    let service = match body.service.as_deref() {
+        Some(text) if Service::is_label(text) => text,
+        Some(_) => return Err(invalid("service", &"it is 1 to 64 of A-Z, a-z, 0-9 and ._/-")),
+        None => service.as_str(),
+    };
     // A bug for the search for secrets: a panic with a key in hand.
     #[cfg(feature = "planted")]
     assert!(body.scope.as_deref() != Some("planted:panic"), "a planted panic");
     let request = VerifyRequest { token: &body.key, tenant: tenant.as_ref(), scope: scope.as_ref(), network };
-    let mut answer = app.index.verify(&request, app.moment());
+    let moment = app.moment();
+    let mut answer = app.index.verify(&request, moment);
     // A key of a tenant that the caller may not ask about is unknown to it, like any other text.
     if answer.holder.as_ref().is_some_and(|holder| !bounds.permit(&holder.tenant)) {
         answer = Answer { verdict: Verdict::Unknown, holder: None, as_of: answer.as_of };
     }
     app.meters.verdict(answer.verdict);
+    // A guess at a secret is no use of the key: only who holds it is counted under it.
+    if let Some(holder) = &answer.holder {
+        app.meter.count(&Used {
+            tenant: &holder.tenant,
+            key_id: holder.key_id,
+            verdict: answer.verdict,
+            scope: body.scope.as_deref(),
+            service,
+            network,
+            now: moment.now,
+        });
+    }
     Ok(answer)
 }

@@ -45,6 +45,11 @@ impl Folder {
         self.path.join("views")
     }
 
+    /// What cannot be rebuilt from the log.
+    pub(crate) fn records(&self) -> PathBuf {
+        self.path.join("records")
+    }
+
     /// The tenants' seals of an embedded log.
     pub(crate) fn seals(&self) -> PathBuf {
         self.path.join("seals")
