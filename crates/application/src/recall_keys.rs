@@ -233,11 +233,11 @@ impl Application {
                 command.decide(tenant, reach).map(|recalled| Event::KeysRecalled(Box::new(recalled)))
             })
             .await?;
-        // On disk. From here on this server refuses what matched, however far behind its index is.
+        // On disk. From here on this server refuses what matches by its rows. Changes of keys that stand before the recall
+        // and are not in the rows yet could make others match: those are waited for.
         self.index.recall(&command.tenant, changed.position, changed.occurred_at, &command.selector);
-        if alone.is_some() {
-            self.wait_shown(changed.position).await;
-        }
+        self.wait_shown(changed.position).await;
+        drop(alone);
         Ok((changed, hit))
     }
 

@@ -166,7 +166,10 @@ fn recalled(body: &Value) -> Vec<String> {
     };
     let mut lines =
         vec![format!("{} {keys} at position {}", Paint::stdout().red("recalled"), part("position"))];
-    lines.push("effective: this server refuses them".to_owned());
+    lines.push(match body["effective"] == true {
+        true => "effective: this server refuses them".to_owned(),
+        false => "not effective yet: the server's index is behind; `rescind doctor` tells".to_owned(),
+    });
     lines.push(format!("enforced by other verifiers: {}", printable(&part("enforced"))));
     lines.extend(cascaded(body));
     if body["repeated"] == true {

@@ -145,7 +145,7 @@ pub(crate) struct RecallAnswer {
     recalled_at: String,
     /// How many keys matched just before; null for a repeat.
     count: Option<usize>,
-    /// This server refuses them from now on. Always true.
+    /// This server refuses them from now on. False when its index is more than a second behind: ask with min_position.
     effective: bool,
     /// Who else does is not known to this server yet.
     enforced: &'static str,
@@ -227,10 +227,10 @@ pub(crate) async fn recall(
     };
     let recall = app.application.recall_keys(&request, asked);
     let recalled = outcome(&app, "recall_keys", &request.command_id, None, recall).await?;
-    Ok(answer(&tenant, reason, &recalled))
+    Ok(answer(&app, &tenant, reason, &recalled))
 }
 
-fn answer(tenant: &TenantId, reason: RevokeReason, recalled: &Recalled) -> Response {
+fn answer(app: &Shared, tenant: &TenantId, reason: RevokeReason, recalled: &Recalled) -> Response {
     let changed = recalled.changed;
     let body = RecallAnswer {
         position: changed.position.get(),
@@ -238,7 +238,7 @@ fn answer(tenant: &TenantId, reason: RevokeReason, recalled: &Recalled) -> Respo
         reason: reason.as_str(),
         recalled_at: format_rfc3339(changed.occurred_at),
         count: recalled.count,
-        effective: true,
+        effective: app.index.applied() >= changed.position,
         enforced: "unknown",
         cascaded: recalled.cascaded.iter().map(CascadedJson::from).collect(),
         repeated: changed.repeated,
