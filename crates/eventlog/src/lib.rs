@@ -6,6 +6,7 @@
 mod conformance;
 mod embedded;
 mod faulty;
+mod foreign;
 pub mod jetstream;
 mod memory;
 mod port;
@@ -13,6 +14,7 @@ mod port;
 pub use conformance::{LogPlace, conformance, conformance_of_seals};
 pub use embedded::{EmbeddedLog, EmbeddedSeals, OpenError};
 pub use faulty::{Fault, FaultyLog, Rates};
+pub use foreign::{ForeignPanic, catch_foreign, foreign_code};
 pub use memory::{MemoryLog, MemorySeals};
 pub use port::{
     AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded,

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::{LogId, Position};
@@ -18,6 +17,7 @@ use thiserror::Error;
 use super::heads::{ByName, Names};
 use super::record::{Row, decode};
 use super::storage::Storage;
+use crate::foreign::catch_foreign;
 use crate::port::{ReadError, Recorded};
 
 /// Position to event, see `record`.
@@ -28,6 +28,8 @@ const FORMAT_ROW: &str = "format";
 const LOG_ID_ROW: &str = "log_id";
 /// The one layout this build reads and writes. Another layout is another number.
 const FORMAT: u32 = 1;
+/// Whose panics are caught here.
+const DATABASE: &str = "redb";
 /// The database's own cache: live readers find the newest pages in it, replays read through the system's cache anyway.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -114,17 +116,27 @@ pub(super) struct Store {
     /// Immediate, but for the test that shows what happens when it is not.
     durability: Durability,
     sync_failed: Arc<AtomicBool>,
+    /// The event that a check reads, 0 outside of one: where a panic of the database happened.
+    checking: AtomicU64,
     database: RwLock<Option<Database>>,
 }
 
 impl Store {
     pub(super) fn new(path: PathBuf, storage: Box<dyn Storage>, durability: Durability) -> Self {
-        Self { path, storage, durability, sync_failed: Arc::default(), database: RwLock::new(None) }
+        Self {
+            path,
+            storage,
+            durability,
+            sync_failed: Arc::default(),
+            checking: AtomicU64::new(0),
+            database: RwLock::new(None),
+        }
     }
 
     /// Opens the file, recovers it and checks every page and every event of it; makes a new log of an empty file.
     pub(super) fn open(&self, new_log_id: LogId, names: &Names) -> Result<Checked, OpenError> {
-        let database = self.guarded(|| self.open_database())?.map_err(|error| self.with_position(error))?;
+        let opened = self.guarded(|| self.open_database()).and_then(|opened| opened);
+        let database = opened.map_err(|error| self.with_position(error))?;
         let checked = self.guarded(|| self.check(&database, new_log_id, names))??;
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
         Ok(checked)
@@ -134,7 +146,7 @@ impl Store {
     pub(super) fn close(&self) {
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         // A panic while it closes has nobody left to harm: what is acknowledged is synced.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        let _ = catch_foreign(DATABASE, || drop(database));
     }
 
     /// Whether the system ever failed to sync; then nobody can know what is on disk.
@@ -179,8 +191,7 @@ impl Store {
     }
 
     /// Adds the first bad event to what the integrity check said, where a reader finds one. The file is opened for reading
-    /// only: what is damaged stays as it is for whoever repairs it. redb may panic on what it meets there; that is caught,
-    /// though a line about it may appear on stderr before the error does.
+    /// only: what is damaged stays as it is for whoever repairs it.
     fn with_position(&self, error: OpenError) -> OpenError {
         let OpenError::Damaged { path, position: None, reason } = error else { return error };
         let found = self.guarded(|| {
@@ -189,9 +200,10 @@ impl Store {
             let transaction = database.begin_read().ok()?;
             self.check_events(&transaction, &Names::new()).err()
         });
-        match found {
-            Ok(Some(OpenError::Damaged { position: Some(position), reason: found, .. })) => {
-                OpenError::Damaged { path, position: Some(position), reason: format!("{found}, {reason}") }
+        match found.unwrap_or_else(Some) {
+            Some(OpenError::Damaged { position: Some(position), reason: found, .. }) => {
+                let reason = if found == reason { reason } else { format!("{found}, {reason}") };
+                OpenError::Damaged { path, position: Some(position), reason }
             }
             _ => OpenError::Damaged { path, position: None, reason },
         }
@@ -260,8 +272,11 @@ impl Store {
         let events = transaction.open_table(EVENTS).map_err(|error| self.damaged(None, error))?;
         let mut last_by_stream = ByName::default();
         let mut head = Position::NONE;
-        for entry in events.iter().map_err(|error| self.damaged(Some(head.next()), error))? {
+        let mut entries = events.iter().map_err(|error| self.damaged(Some(head.next()), error))?;
+        loop {
             let due = head.next();
+            self.checking.store(due.get(), Ordering::Relaxed);
+            let Some(entry) = entries.next() else { break };
             let (position, row) = entry.map_err(|error| self.damaged(Some(due), error))?;
             if position.value() != due.get() {
                 return Err(
@@ -276,6 +291,7 @@ impl Store {
             }
             head = due;
         }
+        self.checking.store(0, Ordering::Relaxed);
         Ok((head, last_by_stream))
     }
 
@@ -293,10 +309,10 @@ impl Store {
             drop(events);
             Ok(transaction)
         };
-        let begun = catch_unwind(AssertUnwindSafe(begun)).map_err(|_| WriteError::NotWritten(panicked()))?;
+        let begun = catch_foreign(DATABASE, begun).map_err(|_| WriteError::NotWritten(panicked()))?;
         let transaction = begun.map_err(|error| WriteError::NotWritten(error.to_string()))?;
         // If we stop here, nothing is written; in the middle of the commit, all of it or nothing.
-        match catch_unwind(AssertUnwindSafe(|| transaction.commit())) {
+        match catch_foreign(DATABASE, || transaction.commit()) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(redb::CommitError::TransactionPoisoned)) => {
                 Err(WriteError::NotWritten("the database rolled the write back".into()))
@@ -380,7 +396,7 @@ impl Store {
             drop(database);
             read(&transaction.open_table(EVENTS).map_err(|error| self.unavailable(error))?)
         };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(self.unavailable(panicked())))
+        catch_foreign(DATABASE, run).unwrap_or_else(|_| Err(self.unavailable(panicked())))
     }
 
     fn unreadable(&self, position: Position, error: StorageError) -> ReadError {
@@ -394,9 +410,13 @@ impl Store {
         ReadError::Unavailable { reason: format!("{}: {reason}", self.path.display()) }
     }
 
-    /// redb may panic on a file that was tampered with; here that is one more way to say damaged.
+    /// redb may panic on a file that was tampered with; here that is one more way to say damaged, at the event being checked.
     fn guarded<T>(&self, run: impl FnOnce() -> T) -> Result<T, OpenError> {
-        catch_unwind(AssertUnwindSafe(run)).map_err(|_| self.damaged(None, panicked()))
+        self.checking.store(0, Ordering::Relaxed);
+        catch_foreign(DATABASE, run).map_err(|_| {
+            let at = Some(self.checking.swap(0, Ordering::Relaxed)).filter(|at| *at > 0);
+            self.damaged(at.map(Position::new), panicked())
+        })
     }
 
     pub(super) fn damaged(&self, position: Option<Position>, reason: impl Display) -> OpenError {

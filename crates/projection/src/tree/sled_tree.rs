@@ -1,9 +1,10 @@
 //! The tree on disk: sled 0.34, its default tree alone.
 
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
+
+use eventlog::catch_foreign;
 
 use super::{Batch, Pair, Tree, TreeError};
 
@@ -11,6 +12,8 @@ use super::{Batch, Pair, Tree, TreeError};
 /// writes in sled's own threads for a moment.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Whose panics are caught here.
+const DATABASE: &str = "sled";
 
 /// One sled tree in a folder of its own.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl SledTree {
     fn open_once(dir: &Path, cache_bytes: u64) -> Result<Self, TreeError> {
         // No flusher of sled's own: its half second is beyond our control, and the view's worker flushes by its policy.
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        match catch_foreign(DATABASE, || config.open()) {
             Ok(Ok(db)) => Ok(Self { db }),
             Ok(Err(error)) => Err(TreeError::OpenFailed { reason: error.to_string() }),
             Err(_) => Err(TreeError::OpenFailed { reason: "sled panicked in opening it".to_owned() }),
@@ -52,7 +55,7 @@ impl SledTree {
 
 /// sled panics where it meets what it did not expect; to us that is damage like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, TreeError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match catch_foreign(DATABASE, work) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(error))) => Err(TreeError::Io { reason: error.to_string() }),
         Ok(Err(error)) => Err(TreeError::Damaged { reason: error.to_string() }),
