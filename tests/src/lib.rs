@@ -1,6 +1,7 @@
 //! Proves: what the tests share; the tests themselves are in `tests/tests/`.
 
 pub mod nats;
+pub mod rush;
 pub mod server;
 pub mod sim;
 pub mod tools;

@@ -1,32 +1,22 @@
-//! Measures a server with a million keys: issuing them, restarting on them, what the index weighs, listing by owner.
+//! Measures a server with a million keys: issuing them, restarting on them, what the index weighs, listing by owner, and
+//! recalling them all.
 //!
 //! `cargo build --release -p cli && cargo run --release -p tests --bin million [KEYS]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use application::{Ambient, Application, IssueRequest, LeaseState, Request, SystemAmbient};
-use domain::{
-    Actor, Cause, CommandId, Environment, Labels, LogId, Networks, PersonalText, Position, ScopeSet, TenantId,
-};
-use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog};
-use projection::stores::DiskStores;
-use projection::{Keeps, Projection, ProjectionConfig, Stage};
+use serde_json::json;
+use tests::rush::{CALLERS, Failure, OWNERS, Rush, Rushed};
 use tests::server::{ServerSetup, TestServer};
 use tokio::time::Instant;
 
-const OWNERS: usize = 100_000;
-const SCOPE_SETS: usize = 20;
-const CALLERS: usize = 256;
 const LISTINGS: usize = 200;
-const STALENESS: Duration = Duration::from_secs(5);
-
-type Failure = Box<dyn Error + Send + Sync>;
+/// Keys that are looked at before and after the recall.
+const RECALLED: usize = 500;
 
 fn main() -> Result<(), Failure> {
     let keys = std::env::args().nth(1).map_or(Ok(1_000_000), |keys| keys.parse())?;
@@ -38,101 +28,60 @@ fn main() -> Result<(), Failure> {
     first.admin().open_tenant("acme");
     drop(first.stop());
 
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(issue(dir.path(), keys))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let issued = runtime.block_on(issue(dir.path(), keys))?;
     for (what, restart) in [("restart", false), ("restart after kill -9", true)] {
         let begun = Instant::now();
         let server = setup.spawn();
         server.wait_ready();
         println!("{what}: ready after {:.2} s with {keys} keys", begun.elapsed().as_secs_f64());
         measure(&server);
+        if restart {
+            recall(&server, &issued);
+        }
         if restart { drop(server.stop()) } else { drop(server.kill9()) }
     }
     Ok(())
 }
 
-/// Issues the keys in process, as many callers at once as the design asks for, and waits for every view.
-async fn issue(data: &Path, keys: usize) -> Result<(), Failure> {
-    let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
-    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&data.join("log.redb"), LogId::from_u128(1))?);
-    let stores = Arc::new(DiskStores::open(&data.join("views"))?);
-    let config = ProjectionConfig { stores, keeps: Keeps::Everything, max_staleness: STALENESS };
-    let projection = Projection::start(config, Arc::clone(&log)).await;
-    let seals = Arc::new(EmbeddedSeals::open(&data.join("seals"))?);
-    let lease = Arc::new(LeaseState::default());
-    let applied = projection.applied();
-    let index = Arc::clone(&projection.index);
-    let application = Arc::new(Application::new(
-        log,
-        seals,
-        Arc::clone(&index),
-        applied.clone(),
-        Arc::clone(&ambient),
-        lease,
-    ));
-
-    let next = Arc::new(AtomicUsize::new(0));
+/// Issues the keys in process, as many callers at once as the design asks for, and waits for every view. Some keys come
+/// back, to be verified later.
+async fn issue(data: &Path, keys: usize) -> Result<Vec<Rushed>, Failure> {
+    let rush = Rush::start(data).await?;
     let begun = Instant::now();
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|_| {
-            let (application, ambient, next) = (application.clone(), ambient.clone(), next.clone());
-            tokio::spawn(async move {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= keys {
-                        return Ok::<(), Failure>(());
-                    }
-                    let request = request(CommandId::from_u128(ambient.draw_ulid()));
-                    application.issue_key(&request, asked(n)?).await?;
-                }
-            })
-        })
-        .collect();
-    for caller in callers {
-        caller.await??;
-    }
+    let issued = rush.issue(keys, &Arc::default()).await?;
     let took = begun.elapsed().as_secs_f64();
     println!("issued {keys} keys, durable each, {CALLERS} callers: {:.0}/s", keys as f64 / took);
-    let head: Position = *applied.borrow();
-    while projection
-        .progress()
-        .iter()
-        .any(|view| view.status.stage != Stage::Ready || view.status.applied < head)
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    rush.catch_up().await;
     println!("views caught up {:.1} s after the last acknowledgement", begun.elapsed().as_secs_f64() - took);
     println!(
         "index: {:.1} bytes a key ({} keys)",
-        index.memory_bytes() as f64 / index.key_count() as f64,
-        index.key_count()
+        rush.index.memory_bytes() as f64 / rush.index.key_count() as f64,
+        rush.index.key_count()
     );
-    projection.stop().await;
-    Ok(())
+    rush.stop().await;
+    Ok(issued)
 }
 
-fn request(command_id: CommandId) -> Request {
-    Request {
-        actor: Actor::System,
-        cause: Cause::Command,
-        command_id,
-        may_be_repeat: false,
-        trace_context: None,
-    }
-}
-
-fn asked(n: usize) -> Result<IssueRequest, Failure> {
-    let tenant: TenantId = "acme".parse()?;
-    Ok(IssueRequest {
-        tenant,
-        environment: Environment::Live,
-        name: Some(PersonalText::name(&format!("campaign {n}"))?),
-        owner: PersonalText::name(&format!("sender-{:013}", n % OWNERS))?,
-        scopes: ScopeSet::parse([format!("lists:read:{}", n % SCOPE_SETS), "campaigns:send".to_owned()])?,
-        labels: Labels::new(vec![format!("service=mailer-{}", n % 50).parse()?])?,
-        networks: Networks::default(),
-        expires_at: None,
-        issuer: None,
-    })
+/// Recalls every key by one command over HTTP: from the command to its answer, and to the first verdict after that.
+fn recall(server: &TestServer, issued: &[Rushed]) {
+    let admin = server.admin();
+    let keys = issued.iter().step_by((issued.len() / RECALLED).max(1));
+    assert!(keys.clone().all(|key| admin.verdict(&key.key) == "valid"));
+    let body = json!({"selector": {"all": true}, "reason": "compromised", "accept_changes": true});
+    let begun = Instant::now();
+    let answer = admin.post("/v1/tenants/acme/recalls", &body).expect(201).json();
+    let answered = begun.elapsed();
+    assert_eq!(admin.verdict(&issued[0].key), "recalled");
+    let seen = begun.elapsed();
+    assert!(keys.clone().all(|key| admin.verdict(&key.key) == "recalled"));
+    println!(
+        "recall of {} keys by one event: answered after {:.0} ms (effective: {}), seen in verify after {:.0} ms",
+        answer["count"],
+        answered.as_secs_f64() * 1000.0,
+        answer["effective"],
+        seen.as_secs_f64() * 1000.0
+    );
 }
 
 /// What a running server with all keys costs and answers.
