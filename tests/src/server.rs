@@ -159,7 +159,8 @@ impl TestServer {
         let mut server =
             Self { setup: setup.clone(), child, url: String::new(), output, client: Client::default() };
         server.url = server.wait_for("listens", |server| {
-            let said = server.stdout();
+            // On stderr where stdout takes nothing.
+            let said = server.stdout() + &server.stderr();
             let (_, rest) = said.split_once("listening on ")?;
             let (url, _) = rest.split_once('\n')?;
             Some(url.split_whitespace().next()?.to_owned())

@@ -19,6 +19,7 @@ use crate::http::codes;
 use crate::http::edge::Class;
 use crate::http::extract::Shared;
 use crate::http::problem::Problem;
+use crate::logging::lines_lost;
 
 const REQUESTS: &str = "rescind_http_request_seconds";
 const VERIFIES: &str = "rescind_verify_total";
@@ -33,6 +34,7 @@ const KEYS: &str = "rescind_index_keys";
 const INDEX_BYTES: &str = "rescind_index_bytes";
 const EXPIRIES: &str = "rescind_expiries_total";
 const BUILD: &str = "rescind_build_info";
+const LOG_LINES_LOST: &str = "rescind_log_lines_lost_total";
 
 /// Upper bounds of the histograms' buckets, in seconds: from a verify to the longest command.
 const BUCKETS: [f64; 16] = [
@@ -137,6 +139,7 @@ fn describe() {
     describe_gauge!(KEYS, "Keys in the index.");
     describe_gauge!(INDEX_BYTES, Unit::Bytes, "Memory of the key index.");
     describe_counter!(EXPIRIES, "Expiries recorded by this server.");
+    describe_counter!(LOG_LINES_LOST, "Log lines that stderr did not take.");
     describe_gauge!(BUILD, "Always 1; the label tells the version.");
     // Written by the projection.
     describe_gauge!("rescind_index_applied_position", "The position that the key index has taken in.");
@@ -176,4 +179,5 @@ async fn observe(app: &App) {
     gauge!(SKEW).set(app.lease.skew_ms() as f64 / 1000.0);
     gauge!(KEYS).set(app.index.key_count() as f64);
     gauge!(INDEX_BYTES).set(app.index.memory_bytes() as f64);
+    counter!(LOG_LINES_LOST).absolute(lines_lost());
 }
