@@ -12,6 +12,9 @@ use crate::target::Url;
 /// The code of a request that did not reach a server.
 pub(crate) const NO_SERVER: &str = "no_server";
 
+/// In rustls' words: the first bytes that came are of no TLS message.
+const NO_TLS: &str = "InvalidContentType";
+
 /// Why no answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Away {
@@ -21,6 +24,8 @@ pub(crate) enum Away {
     Unreachable,
     /// The certificate is not trusted, or TLS failed. The request did not leave.
     Untrusted,
+    /// What listens there does not speak TLS. The request did not leave.
+    PlainText,
     /// No connection in time. The request did not leave.
     ConnectTimeout,
     /// The request may have arrived; its answer did not.
@@ -31,6 +36,9 @@ pub(crate) enum Away {
 
 impl Away {
     pub(crate) fn of(error: &ureq::Error) -> Self {
+        if error.to_string().contains(NO_TLS) {
+            return Self::PlainText;
+        }
         match error {
             ureq::Error::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => Self::Refused,
@@ -71,6 +79,7 @@ pub(crate) fn away(away: Away, error: &ureq::Error, url: &Url) -> Failure {
             (Exit::Unavailable, NO_SERVER, format!("{at} does not take the connection in time"))
         }
         Away::Untrusted => (Exit::Error, "tls", format!("the connection to {at} is not to be trusted")),
+        Away::PlainText => (Exit::Error, "tls", format!("what listens at {at} does not speak TLS")),
         Away::Lost => (Exit::Unavailable, "answer_lost", format!("the answer of {at} was lost")),
         Away::NotWritten => (Exit::Usage, "usage", "the request cannot be written".to_owned()),
     };
@@ -81,6 +90,9 @@ pub(crate) fn away(away: Away, error: &ureq::Error, url: &Url) -> Failure {
             .remedy("start a server with `rescind serve`, or name another with --url or RESCIND_URL")
             .remedy("`rescind doctor` shows what it looks for and where"),
         Away::Untrusted => failure.remedy("a certificate of your own making is trusted with --ca FILE"),
+        Away::PlainText => failure.remedy(
+            "a server that was started without --tls-cert is reached with http:// instead of https://",
+        ),
         Away::Lost => failure.remedy("try again; `rescind doctor` tells how the server is"),
         Away::NotWritten => failure,
     }
@@ -120,7 +132,7 @@ pub(crate) fn failure(answer: &Answer, url: &Url, key_origin: &str, command_id: 
         failure.remedies.push(remedy.to_owned());
     }
     if let Some(key_id) = member("key_id").filter(|_| exit == Exit::OutcomeUnknown) {
-        failure.why = Some(format!("{} (the key that may exist: {key_id})", failure.why.unwrap_or_default()));
+        failure.why = Some(format!("{} (it is about key {key_id})", failure.why.unwrap_or_default()));
     }
     match answer.status {
         401 => failure.remedy(format!("the operator key came from {key_origin}; `rescind doctor` checks it")),
@@ -148,6 +160,9 @@ const fn exit_of(status: u16) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
     use std::time::Duration;
 
     use serde_json::json;
@@ -195,7 +210,11 @@ mod tests {
     fn an_unknown_outcome_names_the_id_to_ask_again_with() {
         let failure = failed(504, json!({"code": "outcome_unknown", "title": "t", "key_id": "01K"}));
         assert!(failure.remedies[0].contains("--command-id 01J"));
-        assert!(failure.why.unwrap().contains("01K"));
+        let why = failure.why.unwrap();
+        assert!(
+            why.contains("about key 01K") && !why.contains("may exist"),
+            "a revocation makes no key: {why}"
+        );
     }
 
     #[test]
@@ -207,6 +226,26 @@ mod tests {
         assert!(doubted.remedies[0].contains("01J"));
         let refused = failed(409, json!({"code": "already_revoked", "title": "t"}));
         assert_eq!(after_doubt(refused, true, Some("01J")).exit, Exit::Refused);
+    }
+
+    #[test]
+    fn a_server_without_tls_is_told_apart_from_one_that_is_not_trusted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let plain = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut hello = [0; 64];
+            socket.read_exact(&mut hello).unwrap();
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        let error = ureq::get(&address).call().unwrap_err();
+        plain.join().unwrap();
+        let failure = away(Away::of(&error), &error, &url());
+        assert!(
+            failure.what.contains("does not speak TLS") && failure.remedies[0].contains("http://"),
+            "{failure:?}"
+        );
+        assert!(!Away::of(&error).may_have_arrived());
     }
 
     #[test]

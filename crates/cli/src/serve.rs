@@ -51,7 +51,10 @@ fn bad_config(why: &str) -> Failure {
 
 async fn host(config: ServeConfig, output: Output) -> Result<Exit, Failure> {
     let node = Node::start(config).await.map_err(|error| not_started(&error))?;
-    announce(&node, output)?;
+    if let Err(failure) = announce(&node, output) {
+        // A server is for its clients: it goes on when whoever started it does not read what it says.
+        screen::say(&format!("{}; rescind is listening on {}", failure.what, node.url()));
+    }
     let ended = tokio::select! {
         reason = node.stopped() => Err(Failure::new(Exit::Error, "server_stopped", "the server stopped by itself")
             .because(reason)
@@ -130,17 +133,62 @@ fn not_started(error: &StartError) -> Failure {
             "listen",
             Some("--listen 127.0.0.1:9000 chooses another port, --listen 127.0.0.1:0 any free one"),
         ),
-        StartError::Tls { .. } => ("config", None),
-        StartError::Io { .. } => ("io", None),
-        StartError::Log(_) => ("log", None),
+        StartError::Tls { .. } => (
+            "config",
+            Some(
+                "--tls-cert names a PEM file with the chain of certificates, --tls-key one with its private key",
+            ),
+        ),
+        StartError::Io { .. } => {
+            ("io", Some("--data DIR chooses another data folder; it is made if it is not there"))
+        }
+        StartError::Log(_) => {
+            ("log", Some("the data folder of --data holds the log; what is damaged is left as it is"))
+        }
         StartError::Nats(_) => ("nats", None),
         StartError::OperatorFile { .. } => ("operator_file", None),
         StartError::Bootstrap(_) => ("bootstrap", None),
         StartError::Panicked { .. } => ("internal", None),
     };
-    let failure = Failure::new(exit, code, "the server did not start").because(error.to_string());
+    let failure = Failure::new(exit, code, "the server did not start").because(chain(error));
     match remedy {
         Some(remedy) => failure.remedy(remedy),
         None => failure,
+    }
+}
+
+/// What went wrong with what lies under it, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut under = error.source();
+    while let Some(error) = under {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            said.push_str(&format!(": {more}"));
+        }
+        under = error.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_start_that_fails_names_the_thing_the_reason_and_a_way_out() {
+        let denied = || io::Error::other("the reason");
+        let path = PathBuf::from("/srv/rescind");
+        for error in [
+            StartError::Io { path: path.clone(), source: denied() },
+            StartError::Tls { setting: "--tls-cert", path, reason: "the reason".to_owned() },
+        ] {
+            let failure = not_started(&error);
+            let why = failure.why.unwrap();
+            assert!(why.contains("/srv/rescind") && why.matches("the reason").count() == 1, "{why}");
+            assert!(!failure.remedies.is_empty(), "{why}");
+        }
     }
 }

@@ -83,7 +83,11 @@ impl Verify {
             let path = self.file.as_deref().unwrap_or_else(|| "-".as_ref());
             File::open(path).and_then(|file| file.take(MAX_INPUT).read_to_string(&mut input))
         };
-        read.map_err(|error| Failure::io("cannot read the key", &error))?;
+        let what = match self.file.as_deref().filter(|_| !from_stdin) {
+            Some(path) => format!("cannot read the key in {}", path.display()),
+            None => "cannot read the key from stdin".to_owned(),
+        };
+        read.map_err(|error| Failure::io(what, &error))?;
         one_line(&input)
     }
 }
