@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, Position, StreamName, TenantId, Timestamp};
-use eventlog::{Follower, ReadError, Recorded};
+use eventlog::{Follower, ReadError, Recorded, StreamId};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
@@ -91,6 +91,11 @@ pub(crate) async fn events(
         until: instant("until", query.until.as_deref())?,
     };
     app.reach_index(query.min_position).await?;
+    if let Some(tenant) = &filter.tenant
+        && !is_there(&app, tenant).await?
+    {
+        return Err(Problem::new(&codes::NOT_FOUND));
+    }
     let permit = app.gates.readings.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(&codes::TOO_MANY_CLIENTS).retry())?;
     let head = app.log.head().await.map_err(|error| away(&error))?;
@@ -102,6 +107,16 @@ pub(crate) async fn events(
     let body = Body::from_stream(stream::unfold(reading, Reading::next_piece));
     let kind = HeaderValue::from_static("application/x-ndjson");
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// Whether a tenant stands in the log; what the index has not heard of is looked for in the log itself.
+async fn is_there(app: &Shared, tenant: &TenantId) -> Result<bool, Problem> {
+    if app.index.tenant(tenant).is_some() {
+        return Ok(true);
+    }
+    let stream = StreamId::from(&StreamName::Tenant(tenant.clone()));
+    let opened = app.log.read_stream(&stream, Position::NONE).await.map_err(|error| away(&error))?;
+    Ok(!opened.is_empty())
 }
 
 fn away(error: &ReadError) -> Problem {

@@ -1,5 +1,6 @@
 //! Bodies, queries and paths as typed values; whatever does not fit becomes a problem that names the place, never the value.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -111,7 +112,11 @@ fn json_problem(path: &str, error: &serde_json::Error) -> Problem {
 /// What serde says without what the client sent: its messages quote values, and a value may be a key.
 fn describe(path: &str, message: &str) -> String {
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
-    let place = if path.split(['.', '[']).all(is_plain) { path } else { "a field" };
+    let place = match path {
+        "" | "." => "the body",
+        path if path.split(['.', '[']).all(is_plain) => path,
+        _ => "a field",
+    };
     if let Some(name) = quoted("missing field `") {
         return format!("the field {name} is missing");
     }
@@ -125,9 +130,27 @@ fn describe(path: &str, message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => {
             let expected = expected.rsplit_once(" at line ").map_or(expected, |(expected, _)| expected);
-            format!("{place}: it has to be {expected}")
+            format!("{place}: it has to be {}", in_json(expected))
         }
         None => format!("{place} is not valid"),
+    }
+}
+
+/// What serde expects, in the words of who writes JSON rather than Rust.
+fn in_json(expected: &str) -> Cow<'_, str> {
+    let below = |max: u64| Cow::Owned(format!("a whole number from 0 to {max}"));
+    match expected {
+        "u8" => below(u8::MAX.into()),
+        "u16" => below(u16::MAX.into()),
+        "u32" => below(u32::MAX.into()),
+        "u64" | "usize" => "a whole number, 0 or more".into(),
+        "a boolean" => "true or false".into(),
+        "a borrowed string" => "a string".into(),
+        // With how many elements a tuple would have, which no route wants.
+        _ if expected == "a map" || expected.starts_with("struct ") => "an object".into(),
+        _ if expected == "a sequence" || expected.starts_with("tuple ") => "a list".into(),
+        _ if expected.starts_with("enum ") => "one of the names in /openapi.json".into(),
+        other => other.into(),
     }
 }
 
@@ -266,7 +289,15 @@ mod tests {
         check("{}", "invalid_value", "the field owner is missing");
         check(r#"{"owner":1}"#, "invalid_value", "owner: it has to be a string");
         check(r#"{"owner":"a","limit":"rsk_live_x, expected y"}"#, "invalid_value", "limit");
-        check(r#"{"owner":"a","limit":300}"#, "invalid_value", "limit: it has to be u8");
+        check(
+            r#"{"owner":"a","limit":300}"#,
+            "invalid_value",
+            "limit: it has to be a whole number from 0 to 255",
+        );
+        check(r#"{"owner":"a","labels":[]}"#, "invalid_value", "labels: it has to be an object");
+        for body in ["[]", "7", "null", r#""text""#] {
+            check(body, "invalid_value", "the body: it has to be an object");
+        }
         check(r#"{"owner":"a","rsk_live_01JDA7W5W6M4Q0T3S8V2N9X1YZ0123":1}"#, "invalid_value", "not shown");
         check(r#"{"owner":"a","colour":1}"#, "invalid_value", "no field colour");
         check(r#"{"owner":"a","labels":{"rsk_live_X":5}}"#, "invalid_value", "a field");
