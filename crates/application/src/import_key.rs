@@ -1,7 +1,10 @@
 //! Carries out `ImportKey`: the id is derived from tenant and digest, so importing twice makes one key.
 
-use domain::{Event, ImportKey, KeyId, Position, Revision, SecretDigest, StreamName, TenantId};
+use domain::{
+    Event, Grant, ImportKey, Key, KeyId, Position, Revision, SecretDigest, Standing, StreamName, TenantId,
+};
 use eventlog::{Outcome, Queue};
+use wire::TagSecret;
 
 use crate::application::Application;
 use crate::asked_grant::AskedGrant;
@@ -20,8 +23,8 @@ pub struct ImportRequest {
     pub issuer: Option<KeyId>,
 }
 
-/// What became of one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported {
     /// The key stands since now.
     New {
@@ -30,10 +33,24 @@ pub enum Imported {
         /// Where and when.
         changed: Changed,
     },
-    /// This digest was imported here before. What came with it then holds, whatever is asked now.
+    /// This digest was imported here before. What stands holds, whatever is asked now.
     Known {
         /// Its id.
         key_id: KeyId,
+        /// The parts that are asked for otherwise than they stand.
+        differs: Vec<&'static str>,
+    },
+}
+
+/// What would become of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Importable {
+    /// It would be imported.
+    New,
+    /// It was imported before.
+    Known {
+        /// The parts that are asked for otherwise than they stand.
+        differs: Vec<&'static str>,
     },
 }
 
@@ -50,20 +67,14 @@ impl Application {
     ) -> Result<Imported, CommandError> {
         let secret = self.tag_secret(&asked.tenant).await?;
         let tenant = self.tenant_state(&asked.tenant).await?.tenant;
-        let key_id = ImportKey::key_id(&asked.tenant, &asked.digest);
-        if self.index.key(&asked.tenant, key_id).is_some() {
-            return Ok(Imported::Known { key_id });
+        let (key_id, command) = tagged(asked, &secret);
+        if let Some(state) = self.index.key(&command.tenant, key_id) {
+            return Ok(Imported::Known { key_id, differs: differing(&command.grant, &state.key) });
         }
-        let command = ImportKey {
-            tenant: asked.tenant,
-            digest: asked.digest,
-            grant: asked.grant.tagged(&secret),
-            issuer: asked.issuer,
-        };
         let now = self.ambient.now();
         let imported = command.decide(&tenant, None, now)?;
         let tag = secret.request_tag(&command);
-        let stream = StreamName::Key(command.tenant, key_id);
+        let stream = StreamName::Key(command.tenant.clone(), key_id);
         let at = (Position::NONE, Revision::NONE);
         let events = vec![Event::KeyImported(Box::new(imported))];
         let draft = self.draft((request, tag), stream, at, now, events);
@@ -73,8 +84,50 @@ impl Application {
                 let changed = Changed { position, revision, occurred_at: now, repeated: false };
                 Ok(Imported::New { key_id, changed })
             }
-            // Only the same digest in the same tenant derives this stream.
-            Outcome::Conflict { .. } => Ok(Imported::Known { key_id }),
+            // Only the same digest in the same tenant derives this stream: another server, or an attempt that is not in the
+            // index yet, was first. What it made is in the log alone.
+            Outcome::Conflict { .. } => {
+                let stands = self.key_and_life(&command.tenant, key_id).await?;
+                let differs = stands.map(|state| differing(&command.grant, &state.key)).unwrap_or_default();
+                Ok(Imported::Known { key_id, differs })
+            }
         }
     }
+
+    /// What importing a key would do now, as far as this server's index knows. Changes nothing.
+    ///
+    /// # Errors
+    /// [`CommandError`], as the import itself.
+    pub async fn try_import(&self, asked: ImportRequest) -> Result<Importable, CommandError> {
+        let secret = self.tag_secret(&asked.tenant).await?;
+        let tenant = self.tenant_state(&asked.tenant).await?.tenant;
+        let (key_id, command) = tagged(asked, &secret);
+        if let Some(state) = self.index.key(&command.tenant, key_id) {
+            return Ok(Importable::Known { differs: differing(&command.grant, &state.key) });
+        }
+        command.decide(&tenant, None, self.ambient.now())?;
+        Ok(Importable::New)
+    }
+}
+
+fn tagged(asked: ImportRequest, secret: &TagSecret) -> (KeyId, ImportKey) {
+    let key_id = ImportKey::key_id(&asked.tenant, &asked.digest);
+    let grant = asked.grant.tagged(secret);
+    (key_id, ImportKey { tenant: asked.tenant, digest: asked.digest, grant, issuer: asked.issuer })
+}
+
+/// The parts of a grant that a key has otherwise. An expiry that is not asked for is any, since a policy may have set it; and
+/// a key that has ended may have forgotten its own.
+fn differing(asked: &Grant, key: &Key) -> Vec<&'static str> {
+    let forgotten =
+        key.expires_at.is_none() && !matches!(key.standing, Standing::Active | Standing::Suspended);
+    let parts = [
+        ("owner", asked.owner.tag == key.owner),
+        ("scopes", asked.scopes == key.scopes),
+        ("labels", asked.labels == key.labels),
+        ("environment", asked.environment == key.environment),
+        ("networks", asked.networks == key.networks),
+        ("expires_at", asked.expires_at.is_none() || forgotten || asked.expires_at == key.expires_at),
+    ];
+    parts.into_iter().filter_map(|(name, same)| (!same).then_some(name)).collect()
 }

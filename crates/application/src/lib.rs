@@ -33,7 +33,7 @@ pub use amend_key::AmendRequest;
 pub use application::Application;
 pub use asked_grant::AskedGrant;
 pub use bootstrap::{Bootstrapped, FirstOperator};
-pub use import_key::{ImportRequest, Imported};
+pub use import_key::{ImportRequest, Importable, Imported};
 pub use issue_key::{IssueRequest, Issued};
 pub use lease::{Lease, LeaseState};
 pub use outcome::{Changed, CommandError, Request};

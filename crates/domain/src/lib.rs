@@ -6,6 +6,7 @@ mod cancel_rotation;
 mod change_expiry;
 mod close_tenant;
 mod configure_tenant;
+mod digest_text;
 mod end_suspension;
 mod event;
 mod expire_key;
@@ -53,6 +54,7 @@ pub use cancel_rotation::CancelRotation;
 pub use change_expiry::ChangeExpiry;
 pub use close_tenant::CloseTenant;
 pub use configure_tenant::ConfigureTenant;
+pub use digest_text::DigestTextError;
 pub use end_suspension::EndSuspension;
 pub use event::{
     Actor, Cause, Envelope, Event, ExpiryWarned, KeyExpired, KeyExpiryChanged, KeyFirstUsed, KeyImported,
