@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use domain::{LogId, Position};
-use eventlog::{EmbeddedLog, EventLog, NewEvent, Outcome, Queue, StreamId, Unit};
+use eventlog::{EmbeddedLog, EventLog, NewEvent, OpenError, Outcome, Queue, StreamId, Unit};
 use serde_json::{Value, json};
 use tests::server::{Admin, Answer, Client, ServerSetup, TestServer, binary};
 
@@ -130,6 +130,8 @@ fn bad_requests_are_told_what_is_wrong() {
     assert_eq!(raw("application/json", b"\xff\xfe").status, 400);
     assert_eq!(admin.send("DELETE", keys, &[], None).status, 405);
     assert_eq!(admin.get("/v1/nothing").status, 404);
+    is_problem(&admin.get("/v1/events?tenant=acne"), 404, "not_found");
+    assert_eq!(admin.get("/v1/events?tenant=acme").expect(200).text.lines().count(), 1);
     assert_eq!(admin.get(&format!("{keys}?limit=0")).status, 400);
     assert_eq!(admin.get(&format!("{keys}?limit=201")).status, 400);
     assert_eq!(admin.get(&format!("{keys}?cursor=%00")).status, 400);
@@ -365,6 +367,25 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     };
     assert!(matches!(full.status, 503 | 504), "{full:?}");
     assert_eq!(full.header("content-type"), Some("application/problem+json"), "{full:?}");
+    let log = admin.get("/readyz?verbose").json()["checks"]["log"].clone();
+    assert_eq!((&log["writable"], &log["reachable"]), (&json!(false), &json!(true)), "{log}");
+    let why = &log["not_written"];
+    assert!(
+        why["since"].is_string() && why["reason"].as_str().is_some_and(|why| why.contains("log.redb")),
+        "{log}"
+    );
+    let doctor = Command::new(binary())
+        .args(["doctor", "--url", server.url(), "--key-file"])
+        .arg(setup.data().join("operator.key"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(
+        !doctor.status.success()
+            && told.contains("could not be written since")
+            && told.contains("free space"),
+        "{told}"
+    );
     assert!(!server.stderr().contains("panicked at"), "{}", server.stderr());
     drop(server.kill9());
     let server = setup.start();
@@ -392,36 +413,123 @@ fn plain_text_beyond_loopback_has_to_be_asked_for() {
     assert!(!output.status.success() && said.contains("--insecure") && said.contains("--tls-cert"), "{said}");
 }
 
-/// Every write to that file fails, as on a full disk.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_server_whose_log_lines_cannot_be_written_goes_on() {
+/// Starts a server whose stdout and stderr the shell sends elsewhere, and has it work.
+fn goes_on(redirected: &str) -> TestServer {
     let setup = ServerSetup::embedded();
-    let plain = setup.command();
-    let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(plain.get_program()).args(plain.get_args());
+    let inner = setup.command();
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &format!("exec \"$@\" {redirected}"), "bash"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
     let server = TestServer::spawn(&setup, command);
     server.wait_ready();
     let admin = server.admin();
     admin.open_tenant("acme");
-    assert_eq!(admin.verdict(&admin.issue("acme", "list-sender").key), "valid");
-    drop(server.stop());
+    let key = admin.issue("acme", "list-sender").key;
+    // It panics in the handler, which the panic hook tells in the log.
+    assert_eq!(admin.post("/v1/verify", &json!({"key": key, "scope": "planted:panic"})).status, 500);
+    assert_eq!(admin.verdict(&key), "valid");
+    server
 }
 
 #[test]
-fn a_lost_seal_is_told_and_its_tenant_is_not_called_missing() {
+fn a_server_whose_log_lines_cannot_be_written_goes_on_and_counts_them() {
+    // Every write to that file fails, as on a full disk; a pipe without a reader fails in another way.
+    for stderr in ["2>/dev/full", "2> >(exec 0<&-)"] {
+        let server = goes_on(stderr);
+        let metrics = Client::default().send("GET", &format!("{}/metrics", server.url()), &[], None).text;
+        let lost = metrics.lines().find_map(|line| line.strip_prefix("rescind_log_lines_lost_total "));
+        assert!(lost.is_some_and(|lost| lost.parse::<u64>().unwrap() > 0), "{stderr}: {metrics}");
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn a_server_whose_stdout_nobody_reads_goes_on() {
+    for stdout in ["1>/dev/full", "1> >(exec 0<&-)"] {
+        drop(goes_on(stdout).stop());
+    }
+}
+
+/// Opens a copy of a log with some bytes in the middle of it overwritten until redb panics on one; such a copy's bytes.
+fn damaged_so_that_redb_panics(log: &[u8], dir: &std::path::Path) -> Vec<u8> {
+    let path = dir.join("damaged.redb");
+    for seed in 0_usize..2000 {
+        let mut bytes = log.to_vec();
+        let at = 4096 + seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (bytes.len() - 8192);
+        for (n, byte) in bytes[at..at + 200].iter_mut().enumerate() {
+            *byte = (seed.wrapping_mul(31) ^ n.wrapping_mul(197)) as u8;
+        }
+        fs::write(&path, &bytes).unwrap();
+        match EmbeddedLog::open(&path, LogId::from_u128(1)) {
+            Err(OpenError::Damaged { reason, .. }) if reason.contains("panicked") => return bytes,
+            _ => {}
+        }
+    }
+    panic!("redb panicked on none of them");
+}
+
+#[test]
+fn a_panic_of_the_logs_database_is_told_as_damage_and_not_as_our_bug() {
     let (server, admin) = acme();
-    let key = admin.issue("acme", "list-sender");
+    for _ in 0..50 {
+        let _ = admin.issue("acme", "list-sender");
+    }
     let setup = server.stop();
-    let (seal, aside) = (setup.data().join("seals/acme"), setup.data().join("acme.seal"));
-    fs::rename(&seal, &aside).unwrap();
+    let path = setup.data().join("log.redb");
+    let damaged = damaged_so_that_redb_panics(&fs::read(&path).unwrap(), setup.data());
+    fs::write(&path, damaged).unwrap();
+    let output = setup.command().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("is damaged") && said.contains("backup"), "{said}");
+    assert!(said.contains("redb panicked on what it read"), "{said}");
+    assert!(!said.contains("bug in this program") && !said.contains("ERROR"), "{said}");
+}
+
+#[test]
+fn without_a_tenants_seal_its_keys_can_still_be_taken_away() {
+    let (server, admin) = acme();
+    let [key, suspended, recalled] = ["list-sender"; 3].map(|owner| admin.issue("acme", owner));
+    let setup = server.stop();
+    let (seals, aside) = (setup.data().join("seals"), setup.data().join("seals.aside"));
+    fs::rename(&seals, &aside).unwrap();
     let server = setup.start();
     let admin = server.admin();
-    let refused = admin.revoke("acme", &key.key_id);
-    is_problem(&refused, 503, "unavailable");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("seals/acme"), "{refused:?}");
+    assert!(
+        server.stderr().contains("ERROR") && server.stderr().contains("put seals/default"),
+        "{}",
+        server.stderr()
+    );
+    for answer in [
+        admin.get("/v1/tenants/acme/keys?owner=list-sender"),
+        admin.post("/v1/tenants/acme/keys", &json!({"owner": "list-sender", "scopes": []})),
+        admin.post(
+            "/v1/tenants/acme/recalls",
+            &json!({"selector": {"owner": "list-sender"}, "reason": "other", "dry_run": true}),
+        ),
+    ] {
+        is_problem(&answer, 503, "seal_missing");
+        assert!(answer.text.contains("tenant acme") && answer.text.contains("RESCIND_SEALS"), "{answer:?}");
+    }
     is_problem(&admin.revoke("acne", &key.key_id), 404, "not_found");
-    fs::rename(&aside, &seal).unwrap();
-    let _ = admin.revoke("acme", &key.key_id).expect(200);
-    assert_eq!(admin.verdict(&key.key), "revoked");
+    assert_eq!(admin.verdict(&key.key), "valid");
+    let revoke = format!("/v1/tenants/acme/keys/{}/revoke", key.key_id);
+    let once = admin.post_as("r1", &revoke, &json!({"reason": "leaked"})).expect(200).json();
+    let again = admin.post_as("r1", &revoke, &json!({"reason": "leaked"})).expect(200).json();
+    assert_eq!((&once["position"], &again["repeated"]), (&again["position"], &json!(true)));
+    is_problem(&admin.post_as("r1", &revoke, &json!({"reason": "other"})), 409, "command_id_reused");
+    let suspend = format!("/v1/tenants/acme/keys/{}/suspend", suspended.key_id);
+    let _ = admin.post(&suspend, &json!({})).expect(200);
+    let recall = json!({"selector": {"label": "service=mailer"}, "reason": "other", "accept_changes": true});
+    let _ = admin.post("/v1/tenants/acme/recalls", &recall).expect(201);
+    let verdicts = [&key, &suspended, &recalled].map(|key| admin.verdict(&key.key));
+    assert_eq!(verdicts, ["revoked", "recalled", "recalled"]);
+    let told = admin.get("/readyz?verbose").expect(200).json();
+    assert_eq!(told["checks"]["seals_lost"], 3, "{told}");
+    // Put back, they are used at once.
+    fs::remove_dir_all(&seals).unwrap();
+    fs::rename(&aside, &seals).unwrap();
+    let _ = admin.issue("acme", "list-sender");
+    assert_eq!(admin.get("/readyz?verbose").expect(200).json()["checks"]["seals_lost"], 0);
 }

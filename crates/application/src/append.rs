@@ -92,8 +92,12 @@ impl Application {
         let mut in_doubt: Option<String> = None;
         loop {
             match timeout_at(deadline, self.log.append(unit.clone())).await {
-                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Ok(outcome)) => {
+                    self.note_append(None);
+                    return Ok(outcome);
+                }
                 Ok(Err(AppendError::DidNotHappen { reason })) if in_doubt.is_none() => {
+                    self.note_append(Some(&reason));
                     return Err(CommandError::Unavailable { reason });
                 }
                 // This attempt did nothing, an earlier one may have: still in doubt.
@@ -106,6 +110,7 @@ impl Application {
             }
             if Instant::now() + pause >= deadline {
                 let reason = in_doubt.unwrap_or_default();
+                self.note_append(Some(&reason));
                 return Err(CommandError::OutcomeUnknown { command_id: command_id.clone(), key_id, reason });
             }
             sleep(pause).await;

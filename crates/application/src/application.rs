@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Key, Permission, Position, TenantId, operator};
+use domain::{Key, OwnerTag, Permission, Position, TenantId, Timestamp, operator};
 use eventlog::{EventLog, SealStore};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use verify::KeyIndex;
 
 use crate::ambient::Ambient;
 use crate::lease::LeaseState;
+use crate::outcome::CommandError;
 use crate::tag_secrets::TagSecrets;
 use crate::tenant_states::TenantStates;
 
@@ -32,6 +33,16 @@ pub struct Application {
     /// See [`Self::alone_among_operators`].
     pub(crate) last_operator: Mutex<()>,
     applied: watch::Receiver<Position>,
+    not_written: watch::Sender<Option<NotWritten>>,
+}
+
+/// Why the log took no event, since when: from the first command that failed on it to the next that does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotWritten {
+    /// When the first one failed.
+    pub since: Timestamp,
+    /// What the last one met, one lower-case clause.
+    pub reason: String,
 }
 
 impl Application {
@@ -54,7 +65,29 @@ impl Application {
             lease,
             last_operator: Mutex::new(()),
             applied,
+            not_written: watch::Sender::default(),
         }
+    }
+
+    /// Whether the last command that reached the log could not be written to it.
+    #[must_use]
+    pub fn not_written(&self) -> Option<NotWritten> {
+        self.not_written.borrow().clone()
+    }
+
+    /// Keeps how an append ended.
+    pub(crate) fn note_append(&self, failure: Option<&str>) {
+        // Almost always both are none: then nobody waits for anybody.
+        if failure.is_none() && self.not_written.borrow().is_none() {
+            return;
+        }
+        let since = self.ambient.now();
+        self.not_written.send_modify(|before| {
+            *before = failure.map(|reason| NotWritten {
+                since: before.as_ref().map_or(since, |before| before.since),
+                reason: reason.to_owned(),
+            });
+        });
     }
 
     /// Waits until the index has applied `position`; whether it did within `at_most`.
@@ -80,16 +113,12 @@ impl Application {
         }
     }
 
-    /// The tag under which an owner's keys are found; none if the tenant was never opened.
+    /// The tag under which an owner's keys are found.
     ///
     /// # Errors
-    /// When the seals cannot be read now.
-    pub async fn owner_tag(
-        &self,
-        tenant: &TenantId,
-        owner: &str,
-    ) -> Result<Option<domain::OwnerTag>, eventlog::ReadError> {
-        Ok(self.tag_secrets.of(tenant).await?.map(|secret| secret.owner_tag(owner)))
+    /// [`CommandError::NotFound`], [`CommandError::SealMissing`] or [`CommandError::Unavailable`].
+    pub async fn owner_tag(&self, tenant: &TenantId, owner: &str) -> Result<OwnerTag, CommandError> {
+        Ok(self.tag_secret(tenant).await?.owner_tag(owner))
     }
 
     /// Whether the service would have no unexpiring administrator without this key. Judged on this server's index; a race

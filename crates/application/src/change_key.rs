@@ -1,13 +1,11 @@
 //! The loop that every command on an existing key goes through: state, decide, append, settle.
 
-use std::sync::Arc;
-
 use domain::{
     Event, IssueKey, Key, KeyId, Life, Position, Refusal, RequestTag, Revision, Standing, StreamName,
     TenantId, Timestamp,
 };
 use eventlog::{Outcome, Queue};
-use wire::{Canonical, TagSecret};
+use wire::Canonical;
 
 use crate::application::Application;
 use crate::history::History;
@@ -82,24 +80,6 @@ pub(crate) enum Read {
 }
 
 impl Application {
-    /// The tag secret of a tenant that must exist.
-    pub(crate) async fn tag_secret(&self, tenant: &TenantId) -> Result<Arc<TagSecret>, CommandError> {
-        let secret = self.tag_secrets.of(tenant).await.map_err(|error| CommandError::unavailable(&error))?;
-        if let Some(secret) = secret {
-            return Ok(secret);
-        }
-        // A tenant that stands had its seal before its first event. To call it missing would hide that the seal is lost.
-        let stands = self.history(StreamName::Tenant(tenant.clone())).await?.last() != Position::NONE;
-        Err(if stands {
-            let reason = format!(
-                "the seal of tenant {tenant} is lost: put seals/{tenant}, or the bucket RESCIND_SEALS, back from a backup"
-            );
-            CommandError::Unavailable { reason }
-        } else {
-            CommandError::NotFound
-        })
-    }
-
     /// Decides and appends until the events stand, a rule says no, or the rounds are used up. A refusal or a miss is
     /// answered only on what the log itself says, since another server may be ahead of this index.
     pub(crate) async fn change_key<D>(
@@ -112,7 +92,7 @@ impl Application {
     where
         D: Fn(&State, Timestamp) -> Result<Vec<Event>, Refusal> + Send + Sync,
     {
-        let tag = self.tag_secret(on.tenant).await?.request_tag(command);
+        let tag = self.tag_secret_in(on.queue, on.tenant).await?.request_tag(command);
         let mut known = self.known(request, on)?;
         for _ in 0..MAX_ROUNDS {
             let state = match known.take() {

@@ -22,7 +22,7 @@ impl Application {
     where
         D: Fn(&Tenant, Timestamp) -> Result<Event, Refusal> + Send + Sync,
     {
-        let tag = self.tag_secret(tenant).await?.request_tag(command);
+        let tag = self.tag_secret_in(queue, tenant).await?.request_tag(command);
         let stream = StreamName::Tenant(tenant.clone());
         if request.may_be_repeat
             && let Some(changed) = self.history(stream.clone()).await?.repeated(&request.command_id, tag)?

@@ -30,7 +30,7 @@ mod warn_expiry;
 
 pub use ambient::{Ambient, SystemAmbient};
 pub use amend_key::AmendRequest;
-pub use application::Application;
+pub use application::{Application, NotWritten};
 pub use asked_grant::AskedGrant;
 pub use bootstrap::{Bootstrapped, FirstOperator};
 pub use import_key::{ImportRequest, Importable, Imported};

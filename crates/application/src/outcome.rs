@@ -1,6 +1,6 @@
 //! What a command comes with and how it can end.
 
-use domain::{Actor, Cause, CommandId, KeyId, Position, Refusal, Revision, Timestamp};
+use domain::{Actor, Cause, CommandId, KeyId, Position, Refusal, Revision, TenantId, Timestamp};
 use thiserror::Error;
 
 /// Who asks, and under which command id.
@@ -76,6 +76,14 @@ pub enum CommandError {
         count: usize,
         /// Some of them.
         sample: Vec<KeyId>,
+    },
+    /// The tenant stands in the log, its seal is gone.
+    #[error(
+        "the seal of tenant {tenant} is lost; put seals/{tenant}, or the bucket RESCIND_SEALS, back from the backup"
+    )]
+    SealMissing {
+        /// Whose.
+        tenant: TenantId,
     },
     /// Nothing happened; later may do.
     #[error("nothing was changed: {reason}")]

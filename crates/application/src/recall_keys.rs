@@ -1,6 +1,7 @@
 //! Carries out `RecallKeys`: one event, however many keys; shown before, and bound to what was shown.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use domain::{
     Cause, CommandId, Environment, Event, Key, KeyId, Label, Permission, Personal, PersonalText, Position,
@@ -135,7 +136,7 @@ impl Application {
         tenant: &TenantId,
         selector: AskedSelector,
     ) -> Result<RecallPreview, CommandError> {
-        let secret = self.tag_secret(tenant).await?;
+        let secret = self.secret_for(tenant, &selector).await?;
         self.tenant_state(tenant).await?;
         let selector = selector.tagged(&secret);
         let position = self.index.applied();
@@ -166,7 +167,7 @@ impl Application {
         request: &Request,
         asked: RecallRequest,
     ) -> Result<Recalled, CommandError> {
-        let secret = self.tag_secret(&asked.tenant).await?;
+        let secret = self.secret_for(&asked.tenant, &asked.selector).await?;
         let command = RecallKeys {
             tenant: asked.tenant,
             selector: asked.selector.tagged(&secret),
@@ -185,6 +186,19 @@ impl Application {
             false => Vec::new(),
         };
         Ok(Recalled { changed, count: Some(hit.len()), cascaded })
+    }
+
+    /// An owner is known by its tag alone, which only the seal can make; all else can be recalled without it. A preview's token
+    /// then proves nothing, and lets nobody do more than `IncludingNew` does.
+    async fn secret_for(
+        &self,
+        tenant: &TenantId,
+        selector: &AskedSelector,
+    ) -> Result<Arc<TagSecret>, CommandError> {
+        match selector.owner {
+            Some(_) => self.tag_secret(tenant).await,
+            None => self.tag_secret_or_none(tenant).await,
+        }
     }
 
     /// Takes along what a key that was revoked had issued, generation by generation until none is found.

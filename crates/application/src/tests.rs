@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    Ambient, Application, AskedGrant, Bootstrapped, CommandError, IssueRequest, Lease, LeaseState, Request,
+    Ambient, Application, AskedGrant, Bootstrapped, CommandError, IssueRequest, Lease, LeaseState,
+    NotWritten, Request,
 };
 
 const STALENESS: Duration = Duration::from_secs(5);
@@ -246,6 +247,14 @@ async fn what_did_not_happen_and_what_nobody_knows_are_told_apart() {
     let kit = Kit::start().await;
     kit.meet(Trouble::Away);
     assert!(matches!(kit.issue("spring").await, Err(CommandError::Unavailable { .. })));
+    let since = kit.ambient.now();
+    kit.ambient.now.fetch_add(1000, Ordering::Relaxed);
+    kit.meet(Trouble::Away);
+    assert!(kit.issue("spring").await.is_err());
+    let reason = "as the test wants".to_owned();
+    assert_eq!(kit.application.not_written(), Some(NotWritten { since, reason }), "since the first");
+    kit.issue("summer").await.unwrap();
+    assert_eq!(kit.application.not_written(), None);
     kit.meet(Trouble::Dead);
     match kit.issue("autumn").await {
         Err(CommandError::OutcomeUnknown { command_id, key_id, .. }) => {

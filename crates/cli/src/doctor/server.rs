@@ -38,6 +38,7 @@ fn of_server(ready: &Value) -> Vec<Check> {
         server(ready),
         log(&checks["log"]),
         durability(&checks["log"]),
+        seals(checks),
         views(checks),
         lease(&checks["lease"]),
         skew(checks),
@@ -64,6 +65,14 @@ fn server(ready: &Value) -> Check {
 
 fn log(log: &Value) -> Check {
     let id = text(log, "log_id");
+    if log["writable"] == false {
+        let why = &log["not_written"];
+        return Check::fail(
+            "log",
+            format!("{id} could not be written since {}: {}", text(why, "since"), text(why, "reason")),
+            "free space on its disk (the data folder's, or that of NATS) or mend what the reason says; the next command tries again",
+        );
+    }
     if log["reachable"] == true {
         return Check::ok("log", format!("{id}, head {}", text(log, "head")));
     }
@@ -86,6 +95,19 @@ fn durability(log: &Value) -> Check {
             "durability",
             format!("{other}: an acknowledged change may be lost"),
             "use the embedded log or NATS with file storage",
+        ),
+    }
+}
+
+fn seals(checks: &Value) -> Check {
+    match checks["seals_lost"].as_u64().unwrap_or_default() {
+        0 => Check::ok("seals", "none is known to be lost"),
+        lost => Check::fail(
+            "seals",
+            format!(
+                "{lost} lost: those tenants' keys can be verified and taken away, no more; the server's log names them"
+            ),
+            "put the files in seals/, or the bucket RESCIND_SEALS, back from the backup",
         ),
     }
 }
@@ -203,10 +225,10 @@ mod tests {
         json!({
             "ready": true, "missing": [],
             "checks": {
-                "log": {"log_id": "01J", "reachable": true, "head": 7, "durability": "on_disk"},
+                "log": {"log_id": "01J", "reachable": true, "head": 7, "durability": "on_disk", "writable": true},
                 "progress": [{"name": "index", "stage": "ready", "applied": 7, "head": 7, "percent": 100}],
                 "lease": {"fresh": true, "age_ms": 10, "max_staleness_ms": 5000},
-                "clock_skew_ms": 0, "bootstrapped": true, "role": "all", "keys": 3, "version": "0.0.0"
+                "clock_skew_ms": 0, "seals_lost": 0, "bootstrapped": true, "role": "all", "keys": 3, "version": "0.0.0"
             }
         })
     }
@@ -227,6 +249,8 @@ mod tests {
         for (path, value, expected) in [
             ("/ready", json!(false), ("server", State::Fail)),
             ("/checks/log/reachable", json!(false), ("log", State::Fail)),
+            ("/checks/log/writable", json!(false), ("log", State::Fail)),
+            ("/checks/seals_lost", json!(1), ("seals", State::Fail)),
             ("/checks/log/durability", json!("unproven"), ("durability", State::Warn)),
             ("/checks/log/durability", json!("volatile"), ("durability", State::Fail)),
             ("/checks/progress/0/stage", json!("catching_up"), ("views", State::Warn)),

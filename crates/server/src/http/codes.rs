@@ -81,7 +81,8 @@ codes! {
     UNSUPPORTED_ENCODING = 415 "unsupported_encoding", "The body is compressed", "Send it without Content-Encoding.";
     INVALID_VALUE = 422 "invalid_value", "A value is not valid", "See the detail, which names the field and its form.";
     INTERNAL = 500 "internal", "This server made a mistake", "Try again; report it with the request_id if it stays.";
-    UNAVAILABLE = 503 "unavailable", "The log cannot be reached now; nothing was changed", "Try again in a moment; /readyz?verbose tells what is away.";
+    UNAVAILABLE = 503 "unavailable", "The log cannot be read or written now; nothing was changed", "Try again in a moment. If it stays, see the detail: free space where a disk is full; /readyz?verbose and `rescind doctor` tell what is away.";
+    SEAL_MISSING = 503 "seal_missing", "The tenant's seal is lost; nothing was changed", "Put the tenant's file in seals/, or the bucket RESCIND_SEALS, back from the backup; no restart is needed. Its keys can be verified, revoked, suspended and recalled (not by owner) meanwhile.";
     CLOCK_SKEW = 503 "clock_skew", "This server's clock differs too much from the log's; nothing was changed", "Set the server's clock, with NTP; verifying goes on meanwhile.";
     STALE = 503 "stale", "This server cannot prove that it has heard every revocation, so it trusts no key", "Try again in a moment, or ask another server; /readyz?verbose tells what is away.";
     OVERLOADED = 503 "overloaded", "Too many requests of this kind are under way", "Try again after the time in Retry-After.";

@@ -11,6 +11,7 @@ use projection::Stage;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
+use wire::format_rfc3339;
 
 use crate::config::Role;
 use crate::http::app::App;
@@ -72,6 +73,8 @@ pub(crate) struct Checks {
     lease: LeaseCheck,
     /// By how much this server's clock is ahead of the log's, in milliseconds; beyond 500 it takes no commands.
     clock_skew_ms: i64,
+    /// How many tenants' seals are known to be lost: they can issue no keys. The server's log names them.
+    seals_lost: usize,
     /// Whether an operator stands in the log.
     bootstrapped: bool,
     /// `all` or `verify`.
@@ -96,6 +99,21 @@ pub(crate) struct LogCheck {
     /// Why it is unproven, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Whether the last command that reached it could be written.
+    writable: bool,
+    /// Why and since when not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_written: Option<NotWrittenJson>,
+}
+
+/// What keeps the log from being written.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotWritten)]
+pub(crate) struct NotWrittenJson {
+    /// Since when, RFC 3339.
+    since: String,
+    /// What the last command met.
+    reason: String,
 }
 
 /// How far one reader of the log has come.
@@ -171,6 +189,12 @@ async fn look(app: &App, boot_ms: u64) -> Checks {
         head: progress.status.head.get(),
         percent: progress.status.percent(),
     });
+    let not_written = app.application.not_written().map(|not_written| NotWrittenJson {
+        since: format_rfc3339(not_written.since),
+        reason: not_written.reason,
+    });
+    // As the head: a store that is away must not hold up the prober.
+    let seals_lost = timeout(HEAD_WITHIN, app.application.seals_lost()).await.unwrap_or_default();
     Checks {
         log: LogCheck {
             log_id: app.log.log_id().to_string(),
@@ -178,6 +202,8 @@ async fn look(app: &App, boot_ms: u64) -> Checks {
             head: head.map(domain::Position::get),
             durability,
             reason,
+            writable: not_written.is_none(),
+            not_written,
         },
         progress: progress.collect(),
         lease: LeaseCheck {
@@ -186,6 +212,7 @@ async fn look(app: &App, boot_ms: u64) -> Checks {
             max_staleness_ms: u64::try_from(app.max_staleness.as_millis()).unwrap_or(u64::MAX),
         },
         clock_skew_ms: app.lease.skew_ms(),
+        seals_lost,
         bootstrapped: app.bootstrapped.load(Ordering::Acquire),
         role: match app.role {
             Role::All => "all",

@@ -319,12 +319,7 @@ pub(crate) async fn list(
     }
     let owner = match query.owner.as_deref() {
         None => None,
-        Some(owner) => {
-            let tag = app.application.owner_tag(&tenant, owner).await;
-            let tag =
-                tag.map_err(|error| Problem::new(&codes::UNAVAILABLE).detail(error.to_string()).retry())?;
-            Some(tag.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)
-        }
+        Some(owner) => Some(app.application.owner_tag(&tenant, owner).await?),
     };
     let page = app
         .keys

@@ -150,6 +150,9 @@ impl From<CommandError> for Problem {
                 Self::new(&codes::PREVIEW_OUTDATED).detail(words)
             }
             CommandError::Unavailable { reason } => Self::new(&codes::UNAVAILABLE).detail(reason).retry(),
+            CommandError::SealMissing { .. } => {
+                Self::new(&codes::SEAL_MISSING).detail(error.to_string()).retry()
+            }
             CommandError::ClockSkew { skew_ms } => {
                 Self::new(&codes::CLOCK_SKEW).detail(format!("the difference is {skew_ms} ms")).retry()
             }

@@ -32,6 +32,7 @@ pub(crate) async fn establish(
 ) -> Result<FirstStart, StartError> {
     let first_start = first_operator(application, path).await?;
     application.open_default_tenant().await?;
+    application.look_for_seals().await;
     if recover && first_start == FirstStart::Existing {
         return recover_operator(application, path).await;
     }
