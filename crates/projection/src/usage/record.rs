@@ -284,7 +284,7 @@ impl Inner {
                     }
                     // Its number is missing now, which makes its span unknown.
                     Err(error) => {
-                        error!(sequence = stored[to].sequence, %error, "a usage report was skipped")
+                        error!(sequence = stored[to].sequence, %error, "a usage report was skipped");
                     }
                 }
                 to += 1;
