@@ -1,7 +1,7 @@
 //! The loop that every command on an existing key goes through: state, decide, append, settle.
 
 use domain::{
-    Event, IssueKey, Key, KeyId, Life, Position, Refusal, RequestTag, Revision, Standing, StreamName,
+    Cause, Event, IssueKey, Key, KeyId, Life, Position, Refusal, RequestTag, Revision, Standing, StreamName,
     TenantId, Timestamp,
 };
 use eventlog::{Outcome, Queue};
@@ -40,6 +40,14 @@ impl<'a> OnKey<'a> {
 
     pub(crate) const fn urgent(self) -> Self {
         Self { queue: Queue::Urgent, ..self }
+    }
+
+    /// What takes a key away goes first; only what a policy asks for has time.
+    pub(crate) const fn queued_for(self, cause: Cause) -> Self {
+        match cause {
+            Cause::Policy => self.background(),
+            _ => self.urgent(),
+        }
     }
 
     pub(crate) const fn background(self) -> Self {

@@ -12,7 +12,7 @@ impl Application {
     /// # Errors
     /// [`CommandError`]; a refusal leaves no event.
     pub async fn revoke_key(&self, request: &Request, command: RevokeKey) -> Result<Changed, CommandError> {
-        let on = OnKey::new(&command.tenant, command.key_id).urgent();
+        let on = OnKey::new(&command.tenant, command.key_id).queued_for(request.cause);
         let alone = self.alone_among_operators(&command.tenant).await;
         let changed = self
             .change_key(request, on, &command, |state, _now| {

@@ -85,6 +85,21 @@ pub(crate) fn admit_expiry(
 }
 
 impl PolicyRules {
+    /// Every rule that a key breaks as it is, issued at `issued_at`. Nothing is refused for it any more: it is a matter of
+    /// review.
+    #[must_use]
+    pub fn broken_by(
+        &self,
+        scopes: &ScopeSet,
+        networks: &Networks,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Vec<&'static str> {
+        let lifetime = (!self.lets_expire(expires_at, issued_at)).then_some("longest_lifetime");
+        let broken = [lifetime, self.broken_by_scopes(scopes), self.broken_by_networks(networks)];
+        broken.into_iter().flatten().collect()
+    }
+
     /// The first rule about scopes that these break.
     fn broken_by_scopes(&self, scopes: &ScopeSet) -> Option<&'static str> {
         let allowed = &self.scopes_allowed;
@@ -143,6 +158,26 @@ mod tests {
         let expires_at = expires_in_days.map(|days| NOW.plus_millis(days * DAY_MS));
         let grant = admit(policies, Grant { expires_at, ..grant() }, None, NOW)?;
         Ok(grant.expires_at.map(|at| (at.as_millis() - NOW.as_millis()) / DAY_MS))
+    }
+
+    #[test]
+    fn a_key_that_exists_is_told_every_rule_that_it_breaks() {
+        let rules = PolicyRules {
+            longest_lifetime_ms: Some(DAY_MS),
+            scopes_denied: scopes(&["campaigns:*"]),
+            networks_required: true,
+            ..PolicyRules::default()
+        };
+        let broken =
+            |held: &[&str], expires_at| rules.broken_by(&scopes(held), &Networks::default(), NOW, expires_at);
+        assert_eq!(
+            broken(&["campaigns:send"], None),
+            ["longest_lifetime", "scopes_denied", "networks_required"]
+        );
+        assert_eq!(broken(&["lists:read"], Some(NOW.plus_millis(DAY_MS))), ["networks_required"]);
+        let within = networks(&["192.0.2.0/24"]);
+        let none: [&str; 0] = [];
+        assert_eq!(rules.broken_by(&scopes(&[]), &within, NOW, Some(NOW.plus_millis(1))), none);
     }
 
     #[test]
