@@ -18,6 +18,15 @@ fn every_command_of_the_readme_parses() {
     hold(commands.iter().filter_map(|words| refused(words)));
 }
 
+/// A server saves its index when it is stopped: a folder that is removed meanwhile is not empty again.
+#[test]
+fn the_tour_waits_for_its_server_before_it_removes_the_folder() {
+    let page = read("README.md");
+    let (_, end) = page.split_once("kill %1").expect("the tour stops its server");
+    let removed = end.find("rm -r rescind-tour").expect("the tour cleans up");
+    assert!(end[..removed].contains("wait %1"), "README.md: the folder is removed while its server stops");
+}
+
 #[test]
 fn the_readme_lists_the_settings_that_there_are() {
     hold(differences(&listed(&read("README.md")), &settings()));
