@@ -79,6 +79,7 @@ const COMMAND: &[&Code] = &[
     &codes::BAD_HEADER,
     &codes::COMMAND_ID_REUSED,
     &codes::UNAVAILABLE,
+    &codes::SEAL_MISSING,
     &codes::CLOCK_SKEW,
     &codes::VERIFY_ONLY,
     &codes::OUTCOME_UNKNOWN,
@@ -168,7 +169,13 @@ fn codes_of(operation: &str) -> Vec<&'static Code> {
             &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
         ],
         "list_tenants" => &[ALWAYS, OPERATOR, STALE, VIEW],
-        "list_keys" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]],
+        "list_keys" => &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            VIEW,
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::SEAL_MISSING],
+        ],
         "show_key" | "key_history" | "key_usage" => &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]],
         "verify" | "verify_batch" => {
             &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]]
