@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::nats::{NatsCluster, NatsServer};
 use tests::server::{Admin, ServerSetup, TestServer};
 use tokio::time::Instant;
@@ -159,4 +159,62 @@ fn start_two_at_once(setup: impl Fn() -> ServerSetup) {
     }
     let events = holder.admin().get("/v1/events?tenant=rescind").expect(200).text;
     assert_eq!(events.lines().filter(|line| line.contains("KeyIssued")).count(), 1, "{events}");
+}
+
+/// A key's usage as a server tells it.
+fn usage(admin: &Admin, key_id: &str) -> Value {
+    admin.get(&format!("/v1/tenants/acme/keys/{key_id}/usage")).expect(200).json()
+}
+
+/// Whose silence leaves something unknown.
+fn silent(usage: &Value) -> Vec<String> {
+    let spans = usage["coverage"]["unknown"].as_array().unwrap().iter();
+    let spans = spans.filter(|span| span["why"] != "before_record");
+    spans.map(|span| span["server"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_server_knows_what_all_were_asked_and_whose_reports_are_missing() {
+    let nats = NatsServer::start().await;
+    let (one, two) = (ServerSetup::nats(&nats.url()).start(), ServerSetup::nats(&nats.url()).start());
+    let (first, second) = (one.admin(), two.admin_with(&one.operator_key()));
+    first.open_tenant("acme");
+    let key = first.issue("acme", "list-sender");
+    let verify = |admin: &Admin, service: &str, times: u32| {
+        for _ in 0..times {
+            let body = json!({"key": key.key, "service": service, "network": "192.0.2.7"});
+            let path = format!("/v1/verify?min_position={}", key.position);
+            assert_eq!(admin.post(&path, &body).expect(200).json()["verdict"], "valid");
+        }
+    };
+    verify(&first, "mailer", 3);
+    verify(&second, "lists", 2);
+    for admin in [&first, &second] {
+        eventually("all verdicts are known", || usage(admin, &key.key_id)["total"]["valid"] == 5);
+        eventually("all reports are known", || silent(&usage(admin, &key.key_id)).is_empty());
+        let services = usage(admin, &key.key_id)["services"].as_array().unwrap().clone();
+        let mut services: Vec<(&str, u64)> = services
+            .iter()
+            .map(|seen| (seen["service"].as_str().unwrap(), seen["valid"].as_u64().unwrap()))
+            .collect();
+        services.sort_unstable();
+        assert_eq!(services, [("lists", 2), ("mailer", 3)]);
+    }
+    // One that leaves is missed by nobody; one that is killed may have let somebody pass.
+    let gone = ServerSetup::nats(&nats.url()).start();
+    drop(gone.stop());
+    let port = two.url().rsplit(':').next().unwrap().to_owned();
+    drop(two.kill9());
+    eventually("the killed one is missed", || {
+        let silent = silent(&usage(&first, &key.key_id));
+        silent.len() == 1 && silent[0].ends_with(&format!(":{port}"))
+    });
+    // What is on record survives, and a new server learns it from the stream.
+    let again = one.stop().start();
+    let admin = again.admin();
+    let new = ServerSetup::nats(&nats.url()).start();
+    for admin in [&admin, &new.admin_with(&again.operator_key())] {
+        eventually("sums are there again", || usage(admin, &key.key_id)["total"]["valid"] == 5);
+        eventually("the killed one is still missed", || silent(&usage(admin, &key.key_id)).len() == 1);
+    }
 }

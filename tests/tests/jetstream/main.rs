@@ -9,3 +9,4 @@ mod faults;
 mod feed;
 mod given;
 mod starting;
+mod usage;
