@@ -371,7 +371,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     assert_eq!((&log["writable"], &log["reachable"]), (&json!(false), &json!(true)), "{log}");
     let why = &log["not_written"];
     assert!(
-        why["since"].is_string() && why["reason"].as_str().is_some_and(|why| why.contains("log.redb")),
+        why["since"].is_string() && why["reason"].as_str().is_some_and(|why| why.contains("too large")),
         "{log}"
     );
     let doctor = Command::new(binary())
