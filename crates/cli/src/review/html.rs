@@ -1,0 +1,148 @@
+//! A review as one page: no scripts, nothing from elsewhere, everything escaped; made to be read, printed and handed on.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::cells;
+use crate::output::text;
+
+/// Below it the page; the sum is written last, since only then it is known, and shown first.
+const STYLE: &str = "\
+:root{color-scheme:light;--ink:#1c2430;--dim:#5b6675;--line:#dde3ea;--grave:#b3261e;--warn:#8a5a00;--calm:#3d4b5c}
+*{box-sizing:border-box}
+body{margin:0;background:#f4f6f8;color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
+main{display:flex;flex-direction:column;max-width:1200px;margin:0 auto;padding:32px 24px}
+header{order:-2;margin-bottom:20px}
+h1{margin:0;font-size:26px;letter-spacing:-.01em}
+header p{margin:4px 0 0;color:var(--dim)}
+.sum{order:-1;margin-bottom:20px}
+.sum ul{display:flex;flex-wrap:wrap;gap:10px;margin:0 0 10px;padding:0;list-style:none}
+.sum li{padding:10px 16px;border:1px solid var(--line);border-radius:10px;background:#fff}
+.sum b{display:block;font-size:22px;line-height:1.2;font-variant-numeric:tabular-nums}
+.sum p{margin:0;color:var(--dim)}
+table{width:100%;border-collapse:collapse;background:#fff;border:1px solid var(--line);border-radius:10px}
+th{padding:10px 14px;text-align:left;color:var(--dim);font-size:12px;text-transform:uppercase;letter-spacing:.05em}
+td{padding:12px 14px;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+td small{display:block;color:var(--dim)}
+td time{white-space:nowrap}
+.kind{white-space:nowrap;font-weight:600;color:var(--calm)}
+.grave{color:var(--grave)}
+.warn{color:var(--warn)}
+code,small.id{font:12.5px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+code{display:inline-block;margin-top:6px;padding:3px 8px;border-radius:6px;background:#eef2f6}
+@media print{body{background:#fff;font-size:11px}main{max-width:none;padding:0}tr{break-inside:avoid}thead{display:table-header-group}.sum li,table{border-color:#999}code{background:none;border:1px solid #ccc}}";
+
+/// Text that is nothing but text.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c if c.is_control() => safe.push(char::REPLACEMENT_CHARACTER),
+            c => safe.push(c),
+        }
+    }
+    // What turns the direction of text could show another owner than there is.
+    crate::screen::printable(&safe).into_owned()
+}
+
+/// How grave a finding is, as a class of the style.
+fn class(finding: &str) -> &'static str {
+    match finding {
+        "issued_by_revoked" | "orphaned" | "failed_rotation" | "test_in_use" => "kind grave",
+        "use_unknown" | "old" => "kind",
+        _ => "kind warn",
+    }
+}
+
+/// `never_used` as people read it.
+fn title(finding: &str) -> String {
+    let words = finding.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The beginning of the page.
+pub(super) fn head(tenant: &str, made_at: &str) -> String {
+    let (tenant, made_at) = (escaped(tenant), escaped(made_at));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>Review of API keys: {tenant}</title>\n\
+         <style>\n{STYLE}\n</style>\n</head>\n<body>\n<main>\n<header>\n<h1>Review of API keys</h1>\n\
+         <p>Tenant <strong>{tenant}</strong>, made at <time>{made_at}</time> by rescind</p>\n</header>\n\
+         <table>\n<thead><tr><th>Finding</th><th>Key</th><th>Owner</th><th>Since</th><th>Evidence and remedy</th></tr></thead>\n<tbody>\n"
+    )
+}
+
+/// A finding.
+pub(super) fn row(finding: &Value) -> String {
+    let [key_id, name, owner, kind, since, evidence, mend] = cells(finding).map(|text| escaped(&text));
+    let day = since.get(..10).unwrap_or("unknown");
+    let name = if name.is_empty() { "(no name)" } else { &name };
+    format!(
+        "<tr><td class=\"{}\">{}</td><td>{name}<small class=\"id\">{key_id}</small></td><td>{owner}</td>\
+         <td><time title=\"{since}\">{day}</time></td><td>{evidence}<br><code>{mend}</code></td></tr>\n",
+        class(&kind),
+        title(&kind)
+    )
+}
+
+/// The end of the page.
+pub(super) fn tail(counts: &BTreeMap<String, usize>, examined: u64, known_until: &Value) -> String {
+    let count = |(kind, count): (&String, &usize)| {
+        format!("<li><b>{count}</b><span class=\"{}\">{}</span></li>", class(kind), escaped(&title(kind)))
+    };
+    let counts_shown: String = counts.iter().map(count).collect();
+    let total: usize = counts.values().sum();
+    let said = match known_until.as_str() {
+        Some(at) => format!("Usage is considered up to {}.", escaped(at)),
+        None => "No usage was reported yet.".to_owned(),
+    };
+    let none = if total == 0 { "<p>Nothing was found.</p>" } else { "" };
+    format!(
+        "</tbody>\n</table>\n<section class=\"sum\">\n<ul>{counts_shown}</ul>\n{none}\
+         <p>{total} findings on {examined} keys that can be used. {said} What was not reported is unknown and never taken for disuse.</p>\n\
+         </section>\n</main>\n</body>\n</html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_key_is_markup_and_nothing_comes_from_elsewhere() {
+        let finding = json!({
+            "key_id": "01J", "name": "<script>alert(1)</script>", "owner": "a\" onload='x' & \u{202e}b",
+            "finding": "never_used", "since": "2026-11-23T12:00:00.000Z", "evidence": "never <used>",
+            "mend": "rescind key suspend 01J --tenant acme --reason unused"
+        });
+        let counts = BTreeMap::from([("never_used".to_owned(), 1)]);
+        let page = [head("acme", "now"), row(&finding), tail(&counts, 3, &json!(null))].concat();
+        for bad in ["<script", "onload='", "\u{202e}", "http:", "https:", "src=", "url(", "@import"] {
+            assert!(!page.contains(bad), "{bad}: {page}");
+        }
+        assert!(
+            page.contains("&lt;script&gt;") && page.contains("Never used") && page.contains("2026-11-23")
+        );
+        assert!(page.contains("1 findings on 3 keys"));
+        for tag in ["table", "tbody", "thead", "section", "main", "ul", "style", "header", "tr", "td", "li"] {
+            let opened =
+                page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_findings_says_so() {
+        assert!(tail(&BTreeMap::new(), 0, &json!("now")).contains("Nothing was found."));
+    }
+}
