@@ -13,6 +13,7 @@ use crate::interner::{Directory, Values};
 use crate::judge;
 use crate::lease::Lease;
 use crate::overlay::Overlay;
+use crate::planted::{Planted, RecallBug};
 use crate::recalls::Pending;
 use crate::request::{Answer, AsOf, Judgement, Moment, VerifyRequest};
 use crate::row::{ColdRow, HotRow};
@@ -40,6 +41,7 @@ pub struct KeyIndex {
     /// The keys of tenant `rescind`, few and asked for together.
     pub(crate) operators: RwLock<Vec<KeyId>>,
     applied: AtomicU64,
+    pub(crate) planted: Planted,
 }
 
 /// What is presented, and by which way it is looked up.
@@ -103,6 +105,7 @@ pub fn new_index(max_staleness: Duration) -> (Arc<KeyIndex>, IndexWriter) {
         settles: AtomicU64::new(0),
         operators: RwLock::default(),
         applied: AtomicU64::new(0),
+        planted: Planted::default(),
     });
     let writer = IndexWriter::new(Arc::clone(&index), directory);
     (index, writer)
@@ -164,6 +167,9 @@ impl KeyIndex {
     /// A key that an event below `position` makes match is refused as soon as the rows have that event: who acknowledges a
     /// recall waits until [`Self::applied`] has reached `position`.
     pub fn recall(&self, tenant: &TenantId, position: Position, at: Timestamp, selector: &Selector) {
+        if self.planted.is(RecallBug::NotPending) {
+            return;
+        }
         // More tenants than can be numbered: then none of their keys has a row either, and all are refused.
         let Ok(number) = self.tenants.intern(tenant) else { return };
         let recall = Pending { position, at, selector: selector.clone() };

@@ -7,6 +7,7 @@ mod interner;
 mod judge;
 mod lease;
 mod overlay;
+mod planted;
 mod recalls;
 mod request;
 mod row;
@@ -20,6 +21,8 @@ mod verdict;
 mod writer;
 
 pub use index::{KeyIndex, new_index};
+#[cfg(feature = "planted")]
+pub use planted::RecallBug;
 pub use recalls::MAX_PENDING_RECALLS;
 pub use request::{Answer, AsOf, Holder, HolderRef, Judgement, Moment, VerifyRequest};
 pub use scan::MatchingKey;

@@ -56,6 +56,12 @@ impl IndexWriter {
         self.older_overwrites = true;
     }
 
+    /// A bug around recalls for the simulation to find, from now on.
+    #[cfg(feature = "planted")]
+    pub fn plant_recall_bug(&mut self, bug: crate::RecallBug) {
+        self.index.planted.plant(bug);
+    }
+
     /// The index that this writes.
     #[must_use]
     pub const fn index(&self) -> &Arc<KeyIndex> {

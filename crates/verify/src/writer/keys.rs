@@ -7,6 +7,7 @@ use domain::{
 
 use crate::index::KeyIndex;
 use crate::interner::{Directory, TooMany};
+use crate::planted::RecallBug;
 use crate::row::{ColdRow, HotRow, MAX_24, Refs, ends};
 use crate::writer::{Applied, IndexWriter};
 
@@ -56,6 +57,9 @@ impl IndexWriter {
         };
         let mut hot = row(refs);
         hot.set_until(grant.expires_at);
+        if self.index.planted.is(RecallBug::HitsLater) {
+            hot.forget_settled();
+        }
         let cold = ColdRow::new(refs, Revision::new(1));
         let hash = self.index.hash.of(key_id);
         {
@@ -100,7 +104,7 @@ impl IndexWriter {
             return Applied::Older;
         }
         // First what stood before this event in the log; after the shard's lock, as no holder of the list's takes a shard's.
-        if let Some(recalls) = entry.recalls() {
+        if let Some(recalls) = entry.recalls().filter(|_| !index.planted.is(RecallBug::SettlesLate)) {
             recalls.settle(&mut hot, &cold, &index.values, position);
         }
         if !older && !follows(&hot, &cold, revision, event) {
