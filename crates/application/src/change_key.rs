@@ -164,7 +164,7 @@ impl Application {
         if let Some(changed) = history.repeated(&request.command_id, tag)? {
             return Ok(Read::Repeated(changed));
         }
-        self.state_of(on, &history).map(Box::new).map(Read::State).ok_or(CommandError::NotFound)
+        self.state_of(on, &history).await.map(Box::new).map(Read::State).ok_or(CommandError::NotFound)
     }
 
     /// A key and its life as its stream tells them; none if there is no such key.
@@ -175,14 +175,21 @@ impl Application {
     ) -> Result<Option<State>, CommandError> {
         let on = OnKey::new(tenant, key_id);
         let history = self.history(on.stream()).await?;
-        Ok(self.state_of(on, &history))
+        Ok(self.state_of(on, &history).await)
     }
 
-    fn state_of(&self, on: OnKey<'_>, history: &History) -> Option<State> {
+    async fn state_of(&self, on: OnKey<'_>, history: &History) -> Option<State> {
         let mut key = history.key()?;
-        // A recall stands in the tenant's stream; what it covers is known to the index.
-        let indexed = self.index.key(on.tenant, on.key_id);
-        if indexed.is_some_and(|state| state.key.standing == Standing::Recalled) {
+        // A recall stands in the tenant's stream; what it covers is known to the index. While the key's row is behind its
+        // stream the index errs on the side of refusing: the recall may not cover what the key has become by then.
+        let recalled = || {
+            let indexed = self.index.key(on.tenant, on.key_id);
+            indexed.filter(|state| state.key.standing == Standing::Recalled)
+        };
+        if recalled().is_some_and(|state| state.last < history.last()) {
+            self.wait_shown(history.last()).await;
+        }
+        if recalled().is_some_and(|state| state.last >= history.last() || !key.has_ended()) {
             key.standing = Standing::Recalled;
         }
         Some(State { key, last: history.last(), read: true, life: history.life() })

@@ -1,8 +1,8 @@
 //! What a stream says when it is read from the log itself: the state it makes, and whether a command id stands in it.
 
 use domain::{
-    CommandId, Envelope, Key, KeyId, Life, Position, RequestTag, Revision, Standing, StreamName, Tenant,
-    TenantId, standing_after,
+    CommandId, Envelope, Event, Key, KeyId, LeakResponse, Life, Position, RequestTag, Revision, Standing,
+    StreamName, Tenant, TenantId, standing_after,
 };
 use eventlog::{ReadError, StreamId};
 use tracing::error;
@@ -77,6 +77,26 @@ impl History {
             error!(stream = %self.stream, "part of a key's history cannot be read by this build; the key is quarantined");
         }
         key.map(|key| Key { revision: self.revision(), ..key })
+    }
+
+    /// The successor of the rotation that a command called off here.
+    pub(crate) fn cancelled_successor(&self, id: &CommandId) -> Option<KeyId> {
+        self.envelopes().filter(|envelope| envelope.command_id == *id).find_map(|envelope| {
+            match &envelope.event {
+                Event::RotationCancelled(cancelled) => Some(cancelled.successor),
+                _ => None,
+            }
+        })
+    }
+
+    /// What became of a key that a command reported as leaked here.
+    pub(crate) fn leak_response(&self, id: &CommandId) -> Option<LeakResponse> {
+        self.envelopes().filter(|envelope| envelope.command_id == *id).find_map(|envelope| {
+            match &envelope.event {
+                Event::KeyLeaked(leaked) => Some(leaked.response),
+                _ => None,
+            }
+        })
     }
 
     /// The same stream as it stood at an earlier position.

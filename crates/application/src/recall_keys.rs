@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::{
     Cause, CommandId, Environment, Event, Key, KeyId, Label, Permission, Personal, PersonalText, Position,
-    Reach, RecallKeys, RevokeReason, Scope, Selector, StreamName, TenantId, operator,
+    Reach, RecallKeys, Refusal, RevokeReason, Scope, Selector, Standing, StreamName, TenantId, operator,
 };
 use eventlog::Queue;
 use wire::TagSecret;
@@ -175,7 +175,13 @@ impl Application {
             note: asked.note.map(Personal::Plain),
         };
         if let Some(changed) = self.recalled_before(request, &secret, &command).await? {
-            return Ok(Recalled { changed, count: None, cascaded: Vec::new() });
+            // It may be another server's, or this one's before it was killed: effective here before the answer, like the first.
+            self.take_effect(&command, changed).await;
+            let cascaded = match asked.cascade {
+                true => self.cascade(request, self.recalled_issuers(&command), &command).await?,
+                false => Vec::new(),
+            };
+            return Ok(Recalled { changed, count: None, cascaded });
         }
         if let Confirmed::Shown(token) = asked.confirmed {
             self.compare_with_shown(token, &secret, &command).await?;
@@ -236,8 +242,12 @@ impl Application {
         command: &RecallKeys,
     ) -> Result<(Changed, Vec<KeyId>), CommandError> {
         let alone = self.alone_among_operators(&command.tenant).await;
-        let mut hit = Vec::new();
-        self.index.for_each_matching(&command.tenant, &command.selector, |key| hit.push(key.key_id));
+        let mut hit = self.matching(command);
+        if hit.is_empty() {
+            // Another server may be ahead: that nothing matches is said only of all that the log has.
+            self.catch_up().await?;
+            hit = self.matching(command);
+        }
         let reach = Reach {
             matching: hit.len() as u64,
             leaves_an_operator: self.leaves_an_operator(&command.tenant, &command.selector),
@@ -247,19 +257,59 @@ impl Application {
                 command.decide(tenant, reach).map(|recalled| Event::KeysRecalled(Box::new(recalled)))
             })
             .await?;
-        // On disk. From here on this server refuses what matches by its rows. Changes of keys that stand before the recall
-        // and are not in the rows yet could make others match: those are waited for.
-        self.index.recall(&command.tenant, changed.position, changed.occurred_at, &command.selector);
-        self.wait_shown(changed.position).await;
+        self.take_effect(command, changed).await;
         drop(alone);
         Ok((changed, hit))
+    }
+
+    /// On disk. From here on this server refuses what matches by its rows. Changes of keys that stand before the recall and
+    /// are not in the rows yet could make others match: those are waited for.
+    async fn take_effect(&self, command: &RecallKeys, changed: Changed) {
+        self.index.recall(&command.tenant, changed.position, changed.occurred_at, &command.selector);
+        self.wait_shown(changed.position).await;
+    }
+
+    /// The recalled keys that match and whose keys are still in use: where a cascade that was cut short goes on.
+    fn recalled_issuers(&self, command: &RecallKeys) -> HashSet<KeyId> {
+        let is_recalled =
+            |key: &Key| key.standing == Standing::Recalled && command.selector.matches(&key.selectable());
+        if command.tenant.is_operators() {
+            let operators = self.index.keys_of_operators();
+            return operators.iter().filter(|key| is_recalled(key)).map(|key| key.key_id).collect();
+        }
+        // Only an operator issues keys of other tenants.
+        let mut issuers = HashSet::new();
+        self.index.for_each_matching(&command.tenant, &Selector::ALL, |key| issuers.extend(key.issuer));
+        issuers.retain(|issuer| {
+            self.index.key(&command.tenant, *issuer).is_some_and(|state| is_recalled(&state.key))
+        });
+        issuers
+    }
+
+    /// The keys that a recall would hit, as this server's index has them.
+    fn matching(&self, command: &RecallKeys) -> Vec<KeyId> {
+        let mut hit = Vec::new();
+        self.index.for_each_matching(&command.tenant, &command.selector, |key| hit.push(key.key_id));
+        hit
+    }
+
+    /// Waits until this server's index has what the log has now.
+    async fn catch_up(&self) -> Result<(), CommandError> {
+        let head = self.log.head().await.map_err(|error| CommandError::unavailable(&error))?;
+        match self.wait_shown(head).await {
+            true => Ok(()),
+            false => {
+                let reason = "this server has not heard of all that the log says yet".to_owned();
+                Err(CommandError::Unavailable { reason })
+            }
+        }
     }
 
     /// Whether a recall in the operators' tenant would leave somebody who can issue operators.
     fn leaves_an_operator(&self, tenant: &TenantId, selector: &Selector) -> bool {
         !tenant.is_operators()
             || self.index.keys_of_operators().iter().any(|key| {
-                key.standing == domain::Standing::Active
+                key.standing == Standing::Active
                     && key.expires_at.is_none()
                     && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
                     && !selector.matches(&key.selectable())
@@ -283,7 +333,13 @@ impl Application {
                     reason: like.reason,
                     note: like.note.clone(),
                 };
-                let (changed, hit) = self.recall(&self.cascading(request, &tenant, issuer), &command).await?;
+                let request = self.cascading(request, &tenant, issuer);
+                let (changed, hit) = match self.recall(&request, &command).await {
+                    Ok(recalled) => recalled,
+                    // Somebody else was faster, or closed the tenant: none of its keys passes any more.
+                    Err(CommandError::Refused(Refusal::NothingMatches | Refusal::TenantClosed)) => continue,
+                    Err(error) => return Err(error),
+                };
                 let (position, count) = (changed.position, hit.len());
                 next.extend(hit);
                 cascaded.push(Cascaded { tenant, issuer, position, count });

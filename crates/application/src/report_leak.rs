@@ -31,11 +31,17 @@ impl Application {
                 Ok(vec![Event::KeyLeaked(leaked)])
             })
             .await?;
-        if tenant.leak_response == LeakResponse::Revoke {
+        // A repeat answers what stands, whatever the tenant wants by now.
+        let stands = match changed.repeated {
+            true => self.history(on.stream()).await?.leak_response(&request.command_id),
+            false => None,
+        };
+        let response = stands.unwrap_or(tenant.leak_response);
+        if response == LeakResponse::Revoke {
             self.index.refuse(command.key_id, changed.position, changed.occurred_at);
         }
         self.wait_shown(changed.position).await;
         drop(alone);
-        Ok(Leaked { changed, response: tenant.leak_response })
+        Ok(Leaked { changed, response })
     }
 }

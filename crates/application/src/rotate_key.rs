@@ -54,7 +54,10 @@ impl Application {
         }
         for _ in 0..MAX_ROUNDS {
             let state = match self.read(request, on, tag).await? {
-                Read::Repeated(changed) => return Ok(Rotated { successor, key: None, changed }),
+                Read::Repeated(changed) => {
+                    let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
+                    return Ok(Rotated { successor, key: None, changed });
+                }
                 Read::State(state) => *state,
             };
             check_revision(request, &state)?;
@@ -89,7 +92,10 @@ impl Application {
                     if self.key_and_life(&command.tenant, successor).await?.is_some() =>
                 {
                     return match self.read(request, on, tag).await? {
-                        Read::Repeated(changed) => Ok(Rotated { successor, key: None, changed }),
+                        Read::Repeated(changed) => {
+                            let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
+                            Ok(Rotated { successor, key: None, changed })
+                        }
                         Read::State(_) => Err(CommandError::CommandIdReused),
                     };
                 }
@@ -147,22 +153,41 @@ impl Application {
         request: &Request,
         command: FinishRotation,
     ) -> Result<Changed, CommandError> {
-        let successor = self.successor_of(&command.tenant, command.key_id).await?;
-        let heir = successor.as_ref().and_then(|state| Some((&state.key, state.life().ok()?)));
-        let on = OnKey::new(&command.tenant, command.key_id).with_life();
+        let tag = self.tag_secret(&command.tenant).await?.request_tag(&command);
+        let on = OnKey::new(&command.tenant, command.key_id);
         let alone = self.alone_among_operators(&command.tenant).await;
-        let changed = self
-            .change_key(request, on, &command, |state, now| {
-                let last_operator = self.is_last_operator(&state.key);
-                let finished = command.decide(&state.key, state.life()?, heir, last_operator, now)?;
-                Ok(vec![Event::RotationFinished(finished)])
-            })
-            .await?;
-        self.index.refuse(command.key_id, changed.position, changed.occurred_at);
-        if alone.is_some() {
-            self.wait_shown(changed.position).await;
+        for _ in 0..MAX_ROUNDS {
+            let state = match self.read(request, on, tag).await? {
+                Read::Repeated(changed) => return Ok(self.finished(command.key_id, changed)),
+                Read::State(state) => *state,
+            };
+            check_revision(request, &state)?;
+            // Read in every round: who came first may have changed it.
+            let successor = self.heir_of(on.tenant, &state).await?;
+            let heir = successor.as_ref().and_then(|heir| Some((&heir.key, heir.life().ok()?)));
+            let now = self.ambient.now();
+            let last_operator = self.is_last_operator(&state.key);
+            let finished = command.decide(&state.key, state.life()?, heir, last_operator, now)?;
+            let draft = self.draft_on(request, tag, on, &state, now, Event::RotationFinished(finished));
+            if let Outcome::Appended { positions } =
+                self.append([draft], on.queue, &request.command_id, None).await?
+            {
+                let (position, revision) = (positions[0], state.key.revision.next());
+                let changed = Changed { position, revision, occurred_at: now, repeated: false };
+                let changed = self.finished(command.key_id, changed);
+                if alone.is_some() {
+                    self.wait_shown(changed.position).await;
+                }
+                return Ok(changed);
+            }
         }
-        Ok(changed)
+        Err(busy())
+    }
+
+    /// From here on this server refuses the predecessor.
+    fn finished(&self, key_id: KeyId, changed: Changed) -> Changed {
+        self.index.refuse(key_id, changed.position, changed.occurred_at);
+        changed
     }
 
     /// Calls a rotation off: one unit frees the predecessor and retires the successor, which this server refuses on return.
@@ -178,31 +203,29 @@ impl Application {
         let on = OnKey::new(&command.tenant, command.key_id);
         for _ in 0..MAX_ROUNDS {
             let state = match self.read(request, on, tag).await? {
-                Read::Repeated(changed) => return Ok(changed),
+                Read::Repeated(changed) => return self.cancelled_before(request, on, tag, changed).await,
                 Read::State(state) => *state,
             };
             check_revision(request, &state)?;
             let life = state.life()?;
-            let heir_id = life.rotation.as_ref().map(|rotation| rotation.successor);
-            let heir = match heir_id {
-                Some(key_id) => self.key_and_life(&command.tenant, key_id).await?,
-                None => None,
-            };
+            let heir = self.heir_of(on.tenant, &state).await?;
             let now = self.ambient.now();
             let heir_key = heir.as_ref().map(|heir| &heir.key);
             let last_operator = heir_key.is_some_and(|key| self.is_last_operator(key));
             let (cancelled, retired) = command.decide(&state.key, life, heir_key, last_operator)?;
             let mut drafts =
                 vec![self.draft_on(request, tag, on, &state, now, Event::RotationCancelled(cancelled))];
-            if let (Some(key_id), Some(heir), Some(revoked)) = (heir_id, &heir, retired) {
-                let heir_on = OnKey::new(on.tenant, key_id);
+            let retires = heir.as_ref().zip(retired);
+            let retired_id = retires.as_ref().map(|(heir, _)| heir.key.key_id);
+            if let Some((heir, revoked)) = retires {
+                let heir_on = OnKey::new(on.tenant, heir.key.key_id);
                 drafts.push(self.draft_on(request, tag, heir_on, heir, now, Event::KeyRevoked(revoked)));
             }
             if let Outcome::Appended { positions } =
                 self.append(drafts, Queue::Urgent, &request.command_id, None).await?
             {
                 let position = positions.into_iter().max().unwrap_or(state.last);
-                if let Some(key_id) = heir_id {
+                if let Some(key_id) = retired_id {
                     self.index.refuse(key_id, position, now);
                 }
                 let revision = state.key.revision.next();
@@ -224,10 +247,41 @@ impl Application {
         self.draft((request, tag), on.stream(), (state.last, state.key.revision), now, vec![event])
     }
 
-    async fn successor_of(&self, tenant: &TenantId, key_id: KeyId) -> Result<Option<State>, CommandError> {
-        let predecessor = self.key_and_life(tenant, key_id).await?.ok_or(CommandError::NotFound)?;
-        let rotation = predecessor.life().ok().and_then(|life| life.rotation.as_ref());
-        match rotation {
+    /// A rotation that was called off before: this server refuses its successor as well, if it was retired by that.
+    async fn cancelled_before(
+        &self,
+        request: &Request,
+        on: OnKey<'_>,
+        tag: RequestTag,
+        changed: Changed,
+    ) -> Result<Changed, CommandError> {
+        let history = self.history(on.stream()).await?;
+        let Some(successor) = history.cancelled_successor(&request.command_id) else { return Ok(changed) };
+        let whole = self.whole(request, tag, changed, on.tenant, successor).await?;
+        if whole.position != changed.position {
+            self.index.refuse(successor, whole.position, whole.occurred_at);
+        }
+        Ok(whole)
+    }
+
+    /// An outcome in the predecessor's history, at the position where its unit ends: in the successor's, if that is part of it.
+    async fn whole(
+        &self,
+        request: &Request,
+        tag: RequestTag,
+        changed: Changed,
+        tenant: &TenantId,
+        successor: KeyId,
+    ) -> Result<Changed, CommandError> {
+        let history = self.history(StreamName::Key(tenant.clone(), successor)).await?;
+        let there = history.repeated(&request.command_id, tag)?;
+        let position = there.map_or(changed.position, |there| there.position.max(changed.position));
+        Ok(Changed { position, ..changed })
+    }
+
+    /// The successor of a rotation that is under way.
+    async fn heir_of(&self, tenant: &TenantId, state: &State) -> Result<Option<State>, CommandError> {
+        match state.life().ok().and_then(|life| life.rotation.as_ref()) {
             Some(rotation) => self.key_and_life(tenant, rotation.successor).await,
             None => Ok(None),
         }
