@@ -1,15 +1,15 @@
-//! Simulates many seeds, or repeats one: `--seeds 100000`, `--seed 17`, `--sled`.
+//! Simulates many seeds, or repeats one: `--seeds 100000`, `--seed 17`, `--sled`, `--short`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use tests::sim::{Setup, Views, run, run_many};
+use tests::sim::{Length, Setup, Views, run, run_many};
 
 /// Seeds of a run that does not say how many.
 const SEEDS: u64 = 100_000;
 /// How often progress is told.
 const TELL_EVERY: u64 = 1_000;
-const USAGE: &str = "usage: sim [--seeds COUNT | --seed SEED] [--sled]";
+const USAGE: &str = "usage: sim [--seeds COUNT | --seed SEED] [--short] [--sled]";
 
 struct Arguments {
     seeds: u64,
@@ -50,6 +50,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
         match word.as_str() {
             "--seeds" => arguments.seeds = words.next()?.parse().ok()?,
             "--seed" => arguments.seed = Some(words.next()?.parse().ok()?),
+            "--short" => arguments.setup.length = Length::Short,
             "--sled" => arguments.setup.views = Views::Sled,
             _ => return None,
         }

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use application::Ambient;
-use domain::{ParsedKey, Position, Scope, TenantId, Timestamp};
+use domain::{ParsedKey, Position, Scope, Selector, Standing, TenantId, Timestamp};
 use tokio::time::Instant;
 use verify::{Answer, KeyIndex, Moment, Verdict, VerifyRequest};
 
 use super::ambient::SimAmbient;
 use super::model::{Held, Model};
-use super::truth::{KeyFacts, Truth};
+use super::truth::{KeyFacts, Truth, is_hit};
 
 /// The bound that every node's index is given.
 pub(crate) const MAX_STALENESS: Duration = Duration::from_secs(5);
@@ -30,7 +30,9 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn plain(held: &Held) -> Self {
-        Self { held: held.clone(), wrong_secret: false, tenant: None, scope: None, network: None }
+        // A key of another system is known to its tenant only.
+        let tenant = held.imported.then(|| held.tenant.clone());
+        Self { held: held.clone(), wrong_secret: false, tenant, scope: None, network: None }
     }
 
     pub(crate) fn put(&self, index: &KeyIndex, clock: &SimAmbient) -> Answer {
@@ -40,7 +42,10 @@ impl Ask {
     pub(crate) fn put_at(&self, index: &KeyIndex, moment: Moment) -> Answer {
         let forged;
         let token = if self.wrong_secret {
-            forged = forge(&self.held.token);
+            forged = match self.held.imported {
+                true => format!("{}x", self.held.token),
+                false => forge(&self.held.token),
+            };
             &forged
         } else {
             &self.held.token
@@ -53,6 +58,11 @@ impl Ask {
         };
         index.verify(&request, moment)
     }
+}
+
+/// Whether a verdict depends on what is asked for: all that refuses a key has been passed.
+const fn passes(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Valid | Verdict::NetworkDenied | Verdict::ScopeDenied)
 }
 
 /// The same key with another secret and a checksum that fits.
@@ -106,7 +116,9 @@ impl Judged<'_> {
             return wrong(format!("it should say {expected}"));
         }
         match (&answer.holder, expected) {
-            (Some(_), Verdict::Unknown) => wrong("it tells a stranger whose key it is".to_owned()),
+            (Some(_), Verdict::Unknown | Verdict::Malformed) => {
+                wrong("it tells a stranger whose key it is".to_owned())
+            }
             (Some(holder), _) if (&*holder.tenant, holder.key_id) != (&key.0, key.1) => {
                 wrong("it names another key's holder".to_owned())
             }
@@ -116,55 +128,86 @@ impl Judged<'_> {
 
     /// The promises themselves, each said once more without any regard to how far the node has come.
     fn broken_promise(&self, ask: &Ask, facts: Option<&KeyFacts>, answer: &Answer) -> Option<String> {
-        let passes = !matches!(
-            answer.verdict,
-            Verdict::Revoked | Verdict::Stale | Verdict::Unknown | Verdict::Expired
-        );
         let now = Instant::now();
         if answer.verdict == Verdict::Valid && (facts.is_none() || ask.wrong_secret) {
             return Some("no such key was issued".to_owned());
         }
-        if passes && self.model.has_refused(self.node, ask.held.key_id) {
+        if !passes(answer.verdict) {
+            return None;
+        }
+        if self.model.has_refused(self.node, ask.held.key_id) {
             return Some("this very node has acknowledged its revocation".to_owned());
         }
-        let revoked =
-            facts.and_then(|facts| facts.revoked).filter(|(_, at)| now > *at + MAX_STALENESS + DRIFT);
-        if let (true, Some((position, at))) = (passes, revoked) {
+        if let Some(position) = facts.and_then(|facts| self.acknowledged_recall(ask, facts, answer)) {
+            return Some(format!("this very node has acknowledged its recall at {position}"));
+        }
+        let closed = self.truth.tenants.get(&ask.held.tenant).and_then(|facts| facts.closed);
+        let refused = facts.and_then(|facts| facts.refused).or(closed);
+        if let Some((position, at)) = refused.filter(|(_, at)| now > *at + MAX_STALENESS + DRIFT) {
             let late = now.duration_since(at).as_millis();
             return Some(format!("its revocation was committed {late} ms ago at position {position}"));
         }
         let away = self.away_since.filter(|since| now > *since + MAX_STALENESS + DRIFT);
-        if let (true, Some(since)) = (passes, away) {
-            return Some(format!("its log has been away for {} ms", now.duration_since(since).as_millis()));
-        }
-        None
+        away.map(|since| format!("its log has been away for {} ms", now.duration_since(since).as_millis()))
+    }
+
+    /// The recall that hits this key, if this node has acknowledged it and its rows show that the key matches: only what
+    /// changed just before the recall may still be on its way to them.
+    fn acknowledged_recall(&self, ask: &Ask, facts: &KeyFacts, answer: &Answer) -> Option<Position> {
+        let position = facts.recalled.filter(|position| self.model.has_recalled(self.node, *position))?;
+        let recalls = &self.truth.tenants.get(&ask.held.tenant)?.recalls;
+        let (_, selector) = recalls.iter().find(|(at, _)| *at == position)?;
+        let shown = facts.at(answer.as_of.position)?;
+        (answer.as_of.position >= position || is_hit(&shown.key, selector)).then_some(position)
     }
 
     /// The verdict that follows from the log up to where the node has come. Two things the node alone decides: whether a
-    /// revocation that stands beyond is already refused, and whether it is stale while it might be.
+    /// revocation or recall that stands beyond is already refused, and whether it is stale while it might be.
     fn expected(&self, ask: &Ask, facts: Option<&KeyFacts>, answer: &Answer) -> Verdict {
         let applied = answer.as_of.position;
-        let has = |position: Position| position <= applied;
-        let Some(facts) = facts.filter(|facts| has(facts.issued_at)) else { return Verdict::Unknown };
-        if ask.wrong_secret || ask.tenant.as_ref().is_some_and(|tenant| *tenant != ask.held.tenant) {
-            return Verdict::Unknown;
+        let nobody = if ask.held.imported { Verdict::Malformed } else { Verdict::Unknown };
+        let Some((facts, version)) = facts.and_then(|facts| Some((facts, facts.at(applied)?))) else {
+            return nobody;
+        };
+        let other_tenant = match &ask.tenant {
+            Some(tenant) => *tenant != ask.held.tenant,
+            None => ask.held.imported,
+        };
+        if ask.wrong_secret || other_tenant {
+            return nobody;
         }
-        let revoked = facts.revoked.map(|(position, _)| position);
-        let refused_early = answer.verdict == Verdict::Revoked && revoked.is_some();
-        if revoked.is_some_and(has) || refused_early {
+        let key = &version.key;
+        let tenant = self.truth.tenants.get(&ask.held.tenant);
+        let beyond =
+            |(position, said): &(Position, Standing)| *position > applied && *said == Standing::Revoked;
+        if answer.verdict == Verdict::Revoked && facts.said.iter().any(beyond) {
             return Verdict::Revoked;
         }
-        let time_is_up = facts.issued.expires_at.is_some_and(|at| at <= self.now);
-        if facts.expired.is_some_and(has) || time_is_up {
-            return Verdict::Expired;
+        let recalled_early =
+            |(position, selector): &(Position, Selector)| *position > applied && is_hit(key, selector);
+        match key.standing {
+            Standing::Revoked => return Verdict::Revoked,
+            Standing::Recalled => return Verdict::Recalled,
+            _ if answer.verdict == Verdict::Recalled
+                && tenant.is_some_and(|tenant| tenant.recalls.iter().any(recalled_early)) =>
+            {
+                return Verdict::Recalled;
+            }
+            Standing::Expired => return Verdict::Expired,
+            _ if key.is_past(self.now) => return Verdict::Expired,
+            Standing::Suspended => return Verdict::Suspended,
+            Standing::Active | Standing::Quarantined => {}
+        }
+        if tenant.and_then(|tenant| tenant.closed).is_some_and(|(position, _)| position <= applied) {
+            return Verdict::TenantClosed;
         }
         if answer.verdict == Verdict::Stale && !self.settled {
             return Verdict::Stale;
         }
-        if !facts.issued.networks.admit(ask.network) {
+        if !key.networks.admit(ask.network) {
             return Verdict::NetworkDenied;
         }
-        if ask.scope.as_ref().is_some_and(|scope| !facts.issued.scopes.covers(scope)) {
+        if ask.scope.as_ref().is_some_and(|scope| !key.scopes.covers(scope)) {
             return Verdict::ScopeDenied;
         }
         Verdict::Valid
@@ -191,6 +234,11 @@ pub(crate) fn same(a: &Answer, b: &Answer) -> bool {
 
 /// Whether a text holds the secret of a key.
 pub(crate) fn tells_secret(text: &[u8], held: &Held) -> bool {
+    if held.imported {
+        // Another system's: the whole token is the secret.
+        let secret = held.token.as_bytes();
+        return text.windows(secret.len()).any(|window| window == secret);
+    }
     // The shortest telling piece: the 32 characters of the secret, without id and checksum.
     debug_assert!(ParsedKey::parse(&held.token).is_ok());
     let secret = &held.token.as_bytes()[held.token.len() - 38..held.token.len() - 6];

@@ -14,6 +14,7 @@ mod model;
 mod node;
 mod operators;
 mod plants;
+mod refusals;
 mod rng;
 mod seen;
 mod sent;
@@ -42,11 +43,23 @@ pub enum Views {
     Sled,
 }
 
+/// How long a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    /// Up to three servers and thirty keys, all faults, hundreds of steps.
+    #[default]
+    Long,
+    /// Two servers, a handful of keys, a few dozen commands.
+    Short,
+}
+
 /// What is simulated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
     /// Where views are kept.
     pub views: Views,
+    /// How long a run is.
+    pub length: Length,
     /// The bugs that are planted.
     pub plants: Plants,
 }
@@ -69,6 +82,8 @@ pub struct Report {
 pub struct Failure {
     /// The seed that shows it.
     pub seed: u64,
+    /// In a run of this length.
+    pub length: Length,
     /// Which promise.
     pub what: String,
     /// The last steps before.
@@ -81,7 +96,8 @@ impl fmt::Display for Failure {
         for step in &self.steps {
             writeln!(f, "  {step}")?;
         }
-        write!(f, "repeat it with: cargo run --release -p tests --bin sim -- --seed {}", self.seed)
+        let short = if self.length == Length::Short { "--short " } else { "" };
+        write!(f, "repeat it with: cargo run --release -p tests --bin sim -- {short}--seed {}", self.seed)
     }
 }
 
@@ -99,6 +115,6 @@ pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
     ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-        Err(Failure { seed, what: format!("panicked: {text}"), steps: Vec::new() })
+        Err(Failure { seed, length: setup.length, what: format!("panicked: {text}"), steps: Vec::new() })
     })
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use application::{Changed, CommandError, Issued};
-use domain::{CommandId, Event, KeyId, ParsedKey, Position, Refusal, StreamName, TenantId, Timestamp};
+use application::{Changed, CommandError, Imported, Issued, Leaked, Recalled, Rotated};
+use domain::{CommandId, Event, KeyId, ParsedKey, PlainKey, Position, StreamName, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use super::asked::Body;
+use super::asked::{Body, Change, Verb};
+use super::refusals::is_true;
 use super::seen::Seen;
 use super::truth::{Truth, Witnessed};
 
@@ -43,6 +44,8 @@ pub(crate) struct Held {
     pub(crate) key_id: KeyId,
     /// The whole key. Test data, so that it may be kept here.
     pub(crate) token: String,
+    /// Another system made it.
+    pub(crate) imported: bool,
 }
 
 /// One attempt, from its begin to its end.
@@ -51,7 +54,9 @@ pub(crate) struct Attempt {
     pub(crate) effect: Effect,
     pub(crate) node: usize,
     number: usize,
-    body: Body,
+    pub(crate) body: Body,
+    /// Where the log ended when it began.
+    pub(crate) began_at: Position,
     acknowledged_before: bool,
     exists_before: bool,
 }
@@ -65,6 +70,8 @@ pub(crate) struct Model {
     pub(crate) held: BTreeMap<KeyId, Held>,
     /// The revocations that each node has acknowledged.
     refused_by: BTreeMap<usize, BTreeSet<KeyId>>,
+    /// The recalls that each node has acknowledged.
+    recalled_by: BTreeMap<usize, BTreeSet<Position>>,
     /// All that was said in words and in `Debug`, to be searched for secrets.
     pub(crate) said: String,
     /// How often commands ended how.
@@ -81,6 +88,7 @@ impl Model {
             asked: Vec::new(),
             held: BTreeMap::new(),
             refused_by: BTreeMap::new(),
+            recalled_by: BTreeMap::new(),
             said: String::new(),
             seen: Seen::default(),
             fault: None,
@@ -91,15 +99,22 @@ impl Model {
         self.refused_by.get(&node).is_some_and(|keys| keys.contains(&key_id))
     }
 
+    pub(crate) fn has_recalled(&self, node: usize, position: Position) -> bool {
+        self.recalled_by.get(&node).is_some_and(|recalls| recalls.contains(&position))
+    }
+
     /// Notes that an attempt begins.
     pub(crate) fn begin(&mut self, node: usize, body: Body) -> Attempt {
         let effect = (body.stream(), body.command_id.clone());
-        let exists_before = body.target_exists(&self.truth.lock());
+        let (exists_before, began_at) = {
+            let truth = self.truth.lock();
+            (body.target_exists(&truth), truth.head())
+        };
         let attempts = self.attempts.entry(effect.clone()).or_default();
         attempts.endings.push(Ending::Open);
         let acknowledged_before = attempts.acknowledged.as_ref().is_some_and(|(_, first)| *first == body);
         let number = attempts.endings.len() - 1;
-        Attempt { effect, node, number, body, acknowledged_before, exists_before }
+        Attempt { effect, node, number, body, began_at, acknowledged_before, exists_before }
     }
 
     /// Notes how an attempt ended, and whether it could end so.
@@ -115,12 +130,25 @@ impl Model {
             Err(error) => self.not_done(attempt, error, now),
         };
         if let (Ok(_), Ok(()), StreamName::Key(_, key_id), true) =
-            (ending, &checked, &attempt.effect.0, attempt.body.is_revoke())
+            (ending, &checked, &attempt.effect.0, attempt.body.ends_a_key())
         {
             self.refused_by.entry(attempt.node).or_default().insert(*key_id);
         }
+        if let (Ok(_), Ok(()), Some(Change::Cancel)) = (ending, &checked, attempt.body.change()) {
+            self.note_retired(attempt);
+        }
         self.note(checked);
-        self.told(ending.as_ref(), "done")
+        self.told(ending.as_ref(), attempt.body.name())
+    }
+
+    /// A rotation that was called off has retired its successor, if that had not ended before.
+    fn note_retired(&mut self, attempt: &Attempt) {
+        let truth = self.truth.lock();
+        let Some((_, last)) = truth.span(&attempt.effect.0, &attempt.effect.1) else { return };
+        let retired = truth.at(last).filter(|last| matches!(last.envelope.event, Event::KeyRevoked(_)));
+        if let Some(key_id) = retired.and_then(|retired| retired.envelope.stream.key_id()) {
+            self.refused_by.entry(attempt.node).or_default().insert(key_id);
+        }
     }
 
     /// Notes how an issue ended, and whether it could end so.
@@ -132,11 +160,114 @@ impl Model {
     ) -> String {
         self.hear(ending);
         let checked = match ending {
-            Ok(issued) => self.done_issue(attempt, issued),
+            Ok(issued) => self.done_secret(attempt, &issued.changed, issued.key_id, issued.key.as_ref()),
             Err(error) => self.not_done(attempt, error, now),
         };
         self.note(checked);
         self.told(ending.as_ref().map(|issued| &issued.changed), "issued")
+    }
+
+    /// Notes how the begin of a rotation ended, and whether it could end so.
+    pub(crate) fn end_rotate(
+        &mut self,
+        attempt: &Attempt,
+        ending: &Result<Rotated, CommandError>,
+        now: Timestamp,
+    ) -> String {
+        self.hear(ending);
+        let checked = match ending {
+            Ok(rotated) => {
+                self.done_secret(attempt, &rotated.changed, rotated.successor, rotated.key.as_ref())
+            }
+            Err(error) => self.not_done(attempt, error, now),
+        };
+        self.note(checked);
+        self.told(ending.as_ref().map(|rotated| &rotated.changed), "rotated")
+    }
+
+    /// Notes how an import ended, and whether it could end so.
+    pub(crate) fn end_import(
+        &mut self,
+        attempt: &Attempt,
+        ending: &Result<Imported, CommandError>,
+        now: Timestamp,
+    ) -> String {
+        self.hear(ending);
+        let checked = match ending {
+            Ok(Imported::New { changed, .. }) => self.done(attempt, changed).map(|_| ()),
+            Ok(Imported::Known { .. }) => {
+                self.attempts.entry(attempt.effect.clone()).or_default().endings[attempt.number] =
+                    Ending::Nothing;
+                let stands = attempt.effect.0.key_id().is_some_and(|key_id| {
+                    let id = (attempt.effect.0.tenant().clone(), key_id);
+                    self.truth.lock().keys.contains_key(&id)
+                });
+                if stands { Ok(()) } else { Err(format!("{} is not known", attempt.body)) }
+            }
+            Err(error) => self.not_done(attempt, error, now),
+        };
+        if let (Ok(_), Ok(()), StreamName::Key(tenant, key_id), Verb::Import(_, token)) =
+            (ending, &checked, &attempt.effect.0, &attempt.body.verb)
+        {
+            let held = Held { tenant: tenant.clone(), key_id: *key_id, token: token.clone(), imported: true };
+            self.held.insert(*key_id, held);
+        }
+        self.note(checked);
+        match ending {
+            Ok(Imported::Known { .. }) => {
+                self.seen.note("imported before");
+                "imported before".to_owned()
+            }
+            Ok(Imported::New { changed, .. }) => self.told(Ok(changed), "imported"),
+            Err(error) => self.told(Err(error), "imported"),
+        }
+    }
+
+    /// Notes how a recall ended, and whether it could end so.
+    pub(crate) fn end_recall(
+        &mut self,
+        attempt: &Attempt,
+        ending: &Result<Recalled, CommandError>,
+        now: Timestamp,
+    ) -> String {
+        self.hear(ending);
+        let checked = match ending {
+            Ok(recalled) => self.done(attempt, &recalled.changed).map(|_| ()),
+            Err(error) => self.not_done(attempt, error, now),
+        };
+        if let (Ok(recalled), Ok(())) = (ending, &checked) {
+            let cascaded = recalled.cascaded.iter().map(|cascaded| cascaded.position);
+            for position in [recalled.changed.position].into_iter().chain(cascaded) {
+                self.recalled_by.entry(attempt.node).or_default().insert(position);
+            }
+            self.seen.note_times("cascaded", recalled.cascaded.len() as u64);
+        }
+        self.note(checked);
+        self.told(ending.as_ref().map(|recalled| &recalled.changed), "recalled")
+    }
+
+    /// Notes how a report of a leak ended, and whether it could end so.
+    pub(crate) fn end_leak(
+        &mut self,
+        attempt: &Attempt,
+        ending: &Result<Leaked, CommandError>,
+        now: Timestamp,
+    ) -> String {
+        self.hear(ending);
+        let checked = match ending {
+            Ok(leaked) => self.done(attempt, &leaked.changed).and_then(|event| match event {
+                Event::KeyLeaked(stands) if stands.response == leaked.response => Ok(stands.response),
+                _ => Err(format!("{} was answered with another response than stands", attempt.body)),
+            }),
+            Err(error) => self.not_done(attempt, error, now).map(|()| domain::LeakResponse::Suspend),
+        };
+        if let (Ok(_), Ok(domain::LeakResponse::Revoke), Some(key_id)) =
+            (ending, &checked, attempt.effect.0.key_id())
+        {
+            self.refused_by.entry(attempt.node).or_default().insert(key_id);
+        }
+        self.note(checked.map(|_| ()));
+        self.told(ending.as_ref().map(|leaked| &leaked.changed), "leaked")
     }
 
     /// The ending in a word, counted.
@@ -175,17 +306,23 @@ impl Model {
         let what = || format!("{body} was acknowledged at position {}", changed.position);
         let event = {
             let truth = self.truth.lock();
-            let Some(Witnessed { envelope, .. }) = truth.at(changed.position) else {
+            if truth.at(changed.position).is_none() {
                 return Err(format!("{}, which is not in the log (head {})", what(), truth.head()));
+            }
+            let Some(Witnessed { envelope, .. }) = truth.effect(&effect.0, &effect.1) else {
+                return Err(format!("{}, where something else stands", what()));
             };
-            if (&envelope.stream, &envelope.command_id) != (&effect.0, &effect.1) {
+            if truth.span(&effect.0, &effect.1).is_none_or(|(_, last)| last != changed.position) {
                 return Err(format!("{}, where something else stands", what()));
             }
             if (envelope.revision, envelope.occurred_at) != (changed.revision, changed.occurred_at) {
                 return Err(format!("{} with another revision or time than it has", what()));
             }
-            if !body.made(&envelope.event) {
+            if !truth.effects_of(&effect.0, &effect.1).all(|made| body.made(&made.envelope.event)) {
                 return Err(format!("{}, but another request under its command id was carried out", what()));
+            }
+            if !body.is_all_done(&truth, changed.position) {
+                return Err(format!("{}, but only a part of it was carried out", what()));
             }
             envelope.event.clone()
         };
@@ -201,25 +338,30 @@ impl Model {
         Ok(event)
     }
 
-    fn done_issue(&mut self, attempt: &Attempt, issued: &Issued) -> Result<(), String> {
-        let event = self.done(attempt, &issued.changed)?;
+    /// A change that makes a key and shows its secret once.
+    fn done_secret(
+        &mut self,
+        attempt: &Attempt,
+        changed: &Changed,
+        key_id: KeyId,
+        key: Option<&PlainKey>,
+    ) -> Result<(), String> {
+        self.done(attempt, changed)?;
         let body = &attempt.body;
-        let StreamName::Key(tenant, key_id) = &attempt.effect.0 else {
-            return Err("an issue is a key's".to_owned());
-        };
-        if issued.key_id != *key_id {
+        let tenant = attempt.effect.0.tenant();
+        if key_id != body.made_key() {
             return Err(format!("{body} answered with another key id"));
         }
-        if issued.key.is_some() == issued.changed.repeated {
+        if key.is_some() == changed.repeated {
             return Err(format!(
                 "{body}: the secret is shown by the attempt that issued the key and by no other"
             ));
         }
-        let Some(key) = &issued.key else { return Ok(()) };
+        let Some(key) = key else { return Ok(()) };
         let parsed =
             ParsedKey::parse(key.expose()).map_err(|error| format!("{body} showed no key: {error}"))?;
-        let opens = matches!(&event, Event::KeyIssued(event) if event.digest == parsed.digest());
-        if parsed.key_id != *key_id || !opens {
+        let stands = self.truth.lock().keys.get(&(tenant.clone(), key_id)).map(|facts| facts.digest);
+        if parsed.key_id != key_id || stands != Some(parsed.digest()) {
             return Err(format!("{body} showed a secret that does not open the key that stands"));
         }
         let attempts = self.attempts.entry(attempt.effect.clone()).or_default();
@@ -227,8 +369,9 @@ impl Model {
         if attempts.secrets_shown > 1 {
             return Err(format!("{body} showed a secret for the second time"));
         }
-        let held = Held { tenant: tenant.clone(), key_id: *key_id, token: key.expose().to_owned() };
-        self.held.insert(*key_id, held);
+        let token = key.expose().to_owned();
+        let held = Held { tenant: tenant.clone(), key_id, token, imported: false };
+        self.held.insert(key_id, held);
         Ok(())
     }
 
@@ -237,6 +380,14 @@ impl Model {
         let Attempt { effect, number, body, .. } = attempt;
         let ending = match error {
             CommandError::OutcomeUnknown { .. } => Ending::Unknown,
+            // A recall that came between decision and append: the rotation stands, and its successor is retired.
+            CommandError::Refused(domain::Refusal::AlreadyRecalled)
+                if matches!(body.change(), Some(Change::Rotate(_))) =>
+            {
+                Ending::Unknown
+            }
+            // A cascade that is cut short leaves the recall that it began with.
+            CommandError::Unavailable { .. } if body.cascades() => Ending::Unknown,
             _ => Ending::Nothing,
         };
         self.attempts.entry(effect.clone()).or_default().endings[*number] = ending;
@@ -246,7 +397,9 @@ impl Model {
             return wrong("it had been acknowledged before");
         }
         match error {
-            CommandError::Refused(refusal) if !is_true(refusal, body, &truth, now) => wrong("that is not so"),
+            CommandError::Refused(refusal) if !is_true(refusal, attempt, &truth, now) => {
+                wrong("that is not so")
+            }
             CommandError::NotFound if attempt.exists_before => wrong("it existed when it was asked for"),
             CommandError::CommandIdReused => match truth.effect(&effect.0, &effect.1) {
                 Some(other) if !body.made(&other.envelope.event) => Ok(()),
@@ -254,15 +407,21 @@ impl Model {
                 None => wrong("the command id does not stand in its stream"),
             },
             CommandError::OutcomeUnknown { command_id, key_id, .. } => {
-                let named = key_id.is_none_or(|key_id| effect.0.key_id() == Some(key_id));
-                if *command_id == effect.1 && named {
+                let named = key_id.is_none_or(|key_id| body.made_key() == key_id);
+                if (*command_id == effect.1 || body.cascades()) && named {
                     Ok(())
                 } else {
                     wrong("it names another command or key")
                 }
             }
             CommandError::ClockSkew { .. } => wrong("no clock is so far off"),
-            CommandError::Refused(_) | CommandError::NotFound | CommandError::Unavailable { .. } => Ok(()),
+            CommandError::SealMissing { .. } => wrong("no seal is ever lost"),
+            CommandError::RevisionMismatch { .. } => wrong("no revision was asked for"),
+            CommandError::PreviewInvalid => wrong("the preview was made a moment ago"),
+            CommandError::Refused(_)
+            | CommandError::NotFound
+            | CommandError::PreviewOutdated { .. }
+            | CommandError::Unavailable { .. } => Ok(()),
         }
     }
 
@@ -284,9 +443,15 @@ impl Model {
                 ));
             }
         }
-        let asked = |effect: &Effect| self.attempts.contains_key(effect) || effect.0.tenant().is_operators();
-        let unasked = truth.effects.keys().find(|effect| !asked(effect));
-        unasked.map_or(Ok(()), |(stream, id)| {
+        let ids: BTreeSet<&str> = self.attempts.keys().map(|(_, id)| id.as_str()).collect();
+        let unasked = truth.events.iter().map(|event| &event.envelope).find(|envelope| {
+            let by_cascade = envelope.cause == domain::Cause::Cascade;
+            !(by_cascade
+                || ids.contains(envelope.command_id.as_str())
+                || envelope.stream.tenant().is_operators())
+        });
+        unasked.map_or(Ok(()), |envelope| {
+            let (id, stream) = (&envelope.command_id, &envelope.stream);
             Err(format!("command {id} stands in {stream}, but nobody asked for it"))
         })
     }
@@ -296,33 +461,13 @@ impl Model {
 const fn error_settles(error: &CommandError) -> bool {
     match error {
         CommandError::Refused(_) | CommandError::NotFound | CommandError::CommandIdReused => true,
-        CommandError::Unavailable { .. }
+        CommandError::RevisionMismatch { .. }
+        | CommandError::SealMissing { .. }
+        | CommandError::PreviewInvalid
+        | CommandError::PreviewOutdated { .. }
+        | CommandError::Unavailable { .. }
         | CommandError::ClockSkew { .. }
         | CommandError::OutcomeUnknown { .. } => false,
-    }
-}
-
-fn is_true(refusal: &Refusal, body: &Body, truth: &Truth, now: Timestamp) -> bool {
-    let facts = match body.stream() {
-        StreamName::Key(tenant, key_id) => truth.keys.get(&(tenant, key_id)),
-        StreamName::Tenant(_) => None,
-    };
-    match refusal {
-        Refusal::TenantAlreadyOpen => body.is_open() && truth.tenants.contains_key(body.stream().tenant()),
-        Refusal::ExpiryInPast { expires_at } => body.is_issue() && *expires_at <= now,
-        Refusal::AlreadyRevoked => facts.is_some_and(|facts| facts.revoked.is_some()),
-        Refusal::AlreadyExpired => facts.is_some_and(|facts| facts.expired.is_some()),
-        Refusal::NotYetExpired => {
-            // The decision was made a moment ago; the clock may have passed the expiry since.
-            body.is_expire()
-                && facts.is_some_and(|facts| facts.issued.expires_at.is_none_or(|at| body.asked_at < at))
-        }
-        Refusal::TenantClosed
-        | Refusal::KeyAlreadyIssued
-        | Refusal::ScopeNotHeld { .. }
-        | Refusal::AlreadyRecalled
-        | Refusal::KeyQuarantined
-        | Refusal::LastOperator => false,
     }
 }
 
@@ -331,6 +476,10 @@ const fn brief(error: &CommandError) -> &'static str {
         CommandError::Refused(refusal) => refusal.code(),
         CommandError::NotFound => "not found",
         CommandError::CommandIdReused => "command id reused",
+        CommandError::SealMissing { .. } => "seal missing",
+        CommandError::RevisionMismatch { .. } => "revision mismatch",
+        CommandError::PreviewInvalid => "preview invalid",
+        CommandError::PreviewOutdated { .. } => "preview outdated",
         CommandError::Unavailable { .. } => "unavailable",
         CommandError::ClockSkew { .. } => "clock skew",
         CommandError::OutcomeUnknown { .. } => "outcome unknown",

@@ -70,7 +70,7 @@ impl Asking {
         let operators: Vec<_> = truth.keys.iter().filter(|((tenant, _), _)| tenant.is_operators()).collect();
         let ours = operators
             .iter()
-            .any(|((_, key_id), facts)| *key_id == key.key_id && facts.issued.digest == key.digest());
+            .any(|((_, key_id), facts)| *key_id == key.key_id && facts.digest == key.digest());
         let right = match answer {
             Ok(_) if operators.len() != 1 || !truth.tenants.contains_key(&TenantId::operators()) => false,
             Ok(Bootstrapped::Ours) => ours,

@@ -1,17 +1,22 @@
 //! What may happen in one step, and how often.
 
 use domain::{
-    CommandId, Environment, KeyId, Label, Labels, Networks, PersonalText, RevokeReason, ScopeSet, TenantId,
+    CommandId, Environment, Finish, KeyId, Label, Labels, LeakResponse, Networks, PersonalText, Policy,
+    PolicyRules, RevokeReason, RotationRule, ScopeSet, Selector, SuspendReason, TenantId, Timestamp,
 };
 
 use application::Ambient;
 
-use super::asked::{Body, Issue, Verb};
+use super::Length;
+use super::asked::{Amend, Body, Change, Granted, Recall, Setting, Verb};
 use super::rng::Rng;
+use super::truth::KeyFacts;
 use super::world::{World, tenant};
 
 /// Keys of one run: enough to meet in the same shards and pages, few enough to ask for all of them all the time.
 const MAX_KEYS: usize = 30;
+/// Keys of a short run: so few that most commands meet another's key.
+const MAX_KEYS_SHORT: usize = 7;
 /// The most copies of a command that are sent at once.
 const AT_ONCE: u64 = 4;
 /// The slowest line: an answer that takes longer than this, twice, outlives a lease.
@@ -20,20 +25,42 @@ const SLOW_MAX_MS: u64 = 3_000;
 impl World {
     pub(crate) async fn take_step(&mut self) {
         match self.rng.below(100) {
-            0..4 => self.open(),
-            4..30 => self.issue(),
-            30..44 => self.revoke(),
-            44..52 => self.expire(),
-            52..62 => self.ask_again(),
-            62..66 => self.crowd(),
-            66..70 => self.crash().await,
-            70..73 => self.stop().await,
-            73..85 => self.start_one().await,
-            85..87 => self.cut_one(),
-            87..89 => self.slow_one(),
-            89..92 => self.mend_one(),
+            0..3 => self.open(),
+            3..20 => self.issue(),
+            20..28 => self.revoke(),
+            28..34 => self.expire(),
+            34..52 => self.change_a_key(),
+            52..57 => self.recall(),
+            57..59 => self.set_a_tenant(),
+            59..65 => self.ask_again(),
+            65..69 => self.crowd(),
+            69..72 => self.crash().await,
+            72..75 => self.stop().await,
+            75..86 => self.start_one().await,
+            86..88 => self.cut_one(),
+            88..90 => self.slow_one(),
+            90..92 => self.mend_one(),
             92..94 => self.trouble_one(),
             _ => self.calm_one(),
+        }
+    }
+
+    /// A step of a short run: commands, nearly all of them, around a few keys.
+    pub(crate) async fn take_short_step(&mut self) {
+        match self.rng.below(100) {
+            0..18 => self.issue(),
+            18..22 => self.revoke(),
+            22..26 => self.expire(),
+            26..66 => self.change_a_key(),
+            66..80 => self.recall(),
+            80..84 => self.set_a_tenant(),
+            84..92 => self.ask_again(),
+            92..94 => self.crowd(),
+            94..95 => self.crash().await,
+            95..96 => self.stop().await,
+            96..98 => self.start_one().await,
+            98 => self.slow_one(),
+            _ => self.mend_one(),
         }
     }
 
@@ -48,7 +75,7 @@ impl World {
     }
 
     fn issue(&mut self) {
-        if self.truth.lock().keys.len() >= MAX_KEYS {
+        if self.truth.lock().keys.len() >= self.max_keys() {
             return;
         }
         let node = self.any_node();
@@ -62,48 +89,190 @@ impl World {
             2 => Some(now - self.rng.below(1_000)),
             _ => None,
         };
-        let issue = Issue {
+        let issuer = match self.rng.below(3) {
+            0 => self.any_key().map(|(_, key_id)| key_id),
+            _ => None,
+        };
+        let granted = Box::new(Granted {
             tenant,
             environment: if self.rng.one_in(4) { Environment::Test } else { Environment::Live },
             owner: owner(&mut self.rng),
             scopes: scopes(&mut self.rng),
             labels: labels(&mut self.rng),
             networks: networks(&mut self.rng),
-            expires_at: expires_at.map(domain::Timestamp::from_millis),
-        };
-        self.ask(Verb::Issue(Box::new(issue)));
+            expires_at: expires_at.map(Timestamp::from_millis),
+            issuer,
+        });
+        if self.rng.one_in(6) {
+            let token = format!("old-{:04}-of-{}", self.rng.below(20), granted.tenant);
+            self.ask(Verb::Import(granted, token));
+        } else {
+            self.ask(Verb::Issue(granted));
+        }
+    }
+
+    const fn max_keys(&self) -> usize {
+        match self.setup.length {
+            Length::Long => MAX_KEYS,
+            Length::Short => MAX_KEYS_SHORT,
+        }
     }
 
     fn revoke(&mut self) {
         if let Some((tenant, key_id)) = self.any_key() {
-            let reason = RevokeReason::ALL[usize::try_from(self.rng.below(9)).unwrap_or(0)];
-            self.ask(Verb::Revoke { tenant, key_id, reason });
+            let reason = reason(&mut self.rng);
+            self.ask(Verb::OnKey(tenant, key_id, Change::Revoke(reason)));
         }
     }
 
-    /// Asks for the expiry of a key, mostly of one whose time is up.
+    /// Asks for what the service asks of itself when a time is up: of a key's expiry, suspension or warning.
     fn expire(&mut self) {
         let Some((tenant, key_id)) = self.any_key() else { return };
-        let expires_at =
-            self.truth.lock().keys.get(&(tenant.clone(), key_id)).and_then(|key| key.issued.expires_at);
-        let Some(expires_at) = expires_at else { return };
-        let id = format!("expiry-{key_id}-{}", expires_at.as_millis());
-        let Ok(command_id) = id.parse() else { return };
-        let verb = Verb::Expire { tenant, key_id, expires_at };
-        self.send_about(Body {
-            command_id,
-            verb,
-            asked_at: domain::Timestamp::from_millis(0),
-            may_be_repeat: true,
+        let times = self.truth.lock().keys.get(&(tenant.clone(), key_id)).map(|facts| {
+            let latest = facts.latest();
+            (latest.key.expires_at, latest.life.suspended_until)
         });
+        let Some((expires_at, suspended_until)) = times else { return };
+        let derived = match (self.rng.below(3), expires_at, suspended_until) {
+            (0, _, Some(until)) => {
+                Some((format!("reinstate-{key_id}-{}", until.as_millis()), Change::EndSuspension(until)))
+            }
+            (1, Some(at), _) => {
+                let before_ms = 60_000;
+                Some((format!("warn-{key_id}-{}-{before_ms}", at.as_millis()), Change::Warn(at, before_ms)))
+            }
+            (_, Some(at), _) => Some((format!("expiry-{key_id}-{}", at.as_millis()), Change::Expire(at))),
+            _ => None,
+        };
+        if let Some((id, change)) = derived {
+            self.ask_derived(&id, Verb::OnKey(tenant, key_id, change));
+        }
+    }
+
+    fn ask_derived(&mut self, id: &str, verb: Verb) {
+        let Ok(command_id) = id.parse() else { return };
+        self.send_about(Body { command_id, verb, asked_at: Timestamp::from_millis(0), may_be_repeat: true });
+    }
+
+    /// One of the commands that change a key and do not end it, or only in the end.
+    fn change_a_key(&mut self) {
+        let Some((tenant, key_id)) = self.any_key() else { return };
+        let now = self.nodes[0].node.clock.now();
+        let change = match self.rng.below(20) {
+            0..7 => Change::Amend(Box::new(self.amend(now))),
+            7..9 => {
+                let until = self.rng.one_in(2).then(|| now.plus_millis(1 + self.rng.below(5_000)));
+                let reasons = SuspendReason::ALL;
+                let reason = *self.rng.pick(&reasons).unwrap_or(&SuspendReason::Other);
+                Change::Suspend(reason, until)
+            }
+            9..11 => Change::Reinstate,
+            11..14 => {
+                let rule = match self.rng.below(3) {
+                    0 => RotationRule::At(now.plus_millis(self.rng.below(5_000))),
+                    1 => RotationRule::DEFAULT,
+                    _ => RotationRule::ByHand,
+                };
+                Change::Rotate(rule)
+            }
+            14..16 => return self.go_on_with_a_rotation(),
+            16..18 => {
+                let finishes =
+                    [Finish::ByRule { quiet: true }, Finish::ByHand, Finish::Forced, Finish::Forced];
+                Change::Finish(*self.rng.pick(&finishes).unwrap_or(&Finish::Forced))
+            }
+            18 => Change::Cancel,
+            _ => Change::Leak,
+        };
+        self.ask(Verb::OnKey(tenant, key_id, change));
+    }
+
+    /// A rotation that is under way is adopted, finished or called off.
+    fn go_on_with_a_rotation(&mut self) {
+        let rotating: Vec<_> = {
+            let truth = self.truth.lock();
+            let rotation = |facts: &KeyFacts| facts.latest().life.rotation.as_ref().map(|it| it.successor);
+            let keys = truth.keys.iter();
+            keys.filter_map(|((tenant, key_id), facts)| Some((tenant.clone(), *key_id, rotation(facts)?)))
+                .collect()
+        };
+        let Some((tenant, key_id, successor)) = self.rng.pick(&rotating).cloned() else { return };
+        match self.rng.below(4) {
+            0 | 1 => {
+                // Each server asks with the time that it knows; the first one stands. Here they know the same one.
+                let at = Timestamp::from_millis(1_790_000_000_000);
+                let verb = Verb::OnKey(tenant, successor, Change::FirstUse(at));
+                self.ask_derived(&format!("first-used-{successor}"), verb);
+            }
+            2 => self.ask(Verb::OnKey(tenant, key_id, Change::Finish(Finish::ByHand))),
+            _ => self.ask(Verb::OnKey(tenant, key_id, Change::Cancel)),
+        }
+    }
+
+    fn amend(&mut self, now: Timestamp) -> Amend {
+        let rng = &mut self.rng;
+        let mut amend = Amend::default();
+        for _ in 0..=rng.below(2) {
+            match rng.below(7) {
+                0 => amend.name = PersonalText::name(["spring", "autumn"][usize::from(rng.one_in(2))]).ok(),
+                1 | 2 => amend.labels = Some(labels(rng)),
+                3 | 4 => amend.owner = Some(owner(rng)),
+                5 => amend.scopes = Some(scopes(rng)),
+                _ if rng.one_in(2) => amend.networks = Some(networks(rng)),
+                _ => {
+                    let at = now.plus_millis(1 + rng.below(60_000));
+                    amend.expires_at = Some(rng.one_in(2).then_some(at));
+                }
+            }
+        }
+        amend
+    }
+
+    /// Recalls by one part or by several, previewed or not; once in a while everything.
+    fn recall(&mut self) {
+        let number = if self.rng.one_in(3) { self.rng.below(3) } else { 0 };
+        let Some((tenant, _)) = tenant(number) else { return };
+        let key = self.any_key().map(|(_, key_id)| key_id);
+        let rng = &mut self.rng;
+        let mut recall = Recall { previewed: rng.one_in(3), cascade: rng.one_in(5), ..Recall::default() };
+        if !rng.one_in(12) {
+            for _ in 0..=rng.below(2) {
+                match rng.below(6) {
+                    0 | 1 => recall.owner = Some(owner(rng)),
+                    2 => recall.label = labels(rng).iter().next().cloned(),
+                    3 => recall.scope = "campaigns:send".parse().ok(),
+                    4 => recall.issuer = key,
+                    _ => recall.environment = Some(Environment::Test),
+                }
+            }
+        }
+        self.ask(Verb::OnTenant(tenant, Setting::Recall(Box::new(recall))));
+    }
+
+    fn set_a_tenant(&mut self) {
+        let number = if self.rng.one_in(3) { self.rng.below(3) } else { 0 };
+        let Some((tenant, _)) = tenant(number) else { return };
+        let setting = match self.rng.below(16) {
+            0..6 => Setting::Leaks(LeakResponse::ALL[usize::from(self.rng.one_in(2))]),
+            6..11 => Setting::SetPolicy(Box::new(policy(&mut self.rng))),
+            11..15 => Setting::RemovePolicy(policy(&mut self.rng).name),
+            _ => Setting::Close,
+        };
+        self.ask(Verb::OnTenant(tenant, setting));
     }
 
     /// Several commands on one key at once, each its own.
     fn crowd(&mut self) {
         let Some((tenant, key_id)) = self.any_key() else { return };
         for _ in 0..=self.rng.below(AT_ONCE) {
-            let reason = RevokeReason::ALL[usize::try_from(self.rng.below(9)).unwrap_or(0)];
-            self.ask(Verb::Revoke { tenant: tenant.clone(), key_id, reason });
+            let change = match self.rng.below(3) {
+                0 => {
+                    let now = self.nodes[0].node.clock.now();
+                    Change::Amend(Box::new(self.amend(now)))
+                }
+                _ => Change::Revoke(reason(&mut self.rng)),
+            };
+            self.ask(Verb::OnKey(tenant.clone(), key_id, change));
         }
     }
 
@@ -122,11 +291,10 @@ impl World {
     fn change(&mut self, verb: &mut Verb) {
         match verb {
             Verb::Open { prefix, .. } => *prefix = "other".parse().unwrap_or_default(),
-            Verb::Issue(issue) => issue.owner = owner(&mut self.rng),
-            Verb::Revoke { reason, .. } => {
-                *reason = RevokeReason::ALL[usize::try_from(self.rng.below(9)).unwrap_or(0)];
-            }
-            Verb::Expire { .. } => {}
+            Verb::Issue(granted) => granted.owner = owner(&mut self.rng),
+            Verb::OnKey(_, _, Change::Revoke(to)) => *to = reason(&mut self.rng),
+            Verb::OnKey(_, _, Change::Suspend(to, _)) => *to = SuspendReason::Unused,
+            Verb::OnKey(..) | Verb::OnTenant(..) | Verb::Import(..) => {}
         }
     }
 
@@ -139,12 +307,8 @@ impl World {
             Some(CommandId::from_u128(u128::from(self.rng.next()) << 64 | u128::from(self.rng.next())))
         };
         let Some(command_id) = id else { return };
-        let body = Body {
-            command_id,
-            verb,
-            asked_at: domain::Timestamp::from_millis(0),
-            may_be_repeat: client_supplied,
-        };
+        let body =
+            Body { command_id, verb, asked_at: Timestamp::from_millis(0), may_be_repeat: client_supplied };
         self.model.lock().asked.push(body.clone());
         self.send_about(body);
     }
@@ -231,6 +395,26 @@ impl World {
 /// How many of the unflushed batches a crash leaves: all, none or some.
 fn kept(rng: &mut Rng, unflushed: usize) -> usize {
     usize::try_from(rng.below(unflushed as u64 + 1)).unwrap_or(0)
+}
+
+fn reason(rng: &mut Rng) -> RevokeReason {
+    RevokeReason::ALL[usize::try_from(rng.below(9)).unwrap_or(0)]
+}
+
+/// A policy that now and then says no, or sets an expiry.
+fn policy(rng: &mut Rng) -> Policy {
+    let (name, rules) = match rng.below(2) {
+        0 => ("lifetimes", PolicyRules { default_lifetime_ms: Some(20_000), ..PolicyRules::default() }),
+        _ => (
+            "no-lists",
+            PolicyRules {
+                scopes_denied: ScopeSet::parse(["lists:*"]).expect("a scope"),
+                ..PolicyRules::default()
+            },
+        ),
+    };
+    let name = name.parse().expect("the names keep to their form");
+    Policy::new(name, Selector::ALL, rules).expect("the rules fit together")
 }
 
 fn owner(rng: &mut Rng) -> PersonalText {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{CommandId, Envelope, Event, KeyId, KeyIssued, LogId, Position, StreamName, TenantId};
+use domain::{
+    CommandId, Envelope, Event, Key, KeyId, Life, LogId, Position, SecretDigest, Selector, Standing,
+    StreamName, Tenant, TenantId, standing_after,
+};
 use eventlog::{
     AppendError, Durability, EventLog, Follower, MemoryLog, Outcome, Pulse, ReadError, Recorded, StreamId,
     Unit,
@@ -24,26 +27,88 @@ pub(crate) struct WitnessedLog {
 pub(crate) struct Truth {
     pub(crate) events: Vec<Witnessed>,
     pub(crate) keys: BTreeMap<(TenantId, KeyId), KeyFacts>,
-    pub(crate) tenants: BTreeMap<TenantId, Position>,
-    /// The positions at which a command id stands in a stream. More than one is a fault.
-    pub(crate) effects: HashMap<(StreamName, CommandId), Vec<Position>>,
+    pub(crate) tenants: BTreeMap<TenantId, TenantFacts>,
+    /// The units in which a command id stands in a stream. More than one is a fault.
+    pub(crate) effects: HashMap<(StreamName, CommandId), Vec<Span>>,
     /// What was wrong with an event already as it came in.
     pub(crate) fault: Option<String>,
 }
+
+/// Where a unit stands: its first position and its last.
+pub(crate) type Span = (Position, Position);
 
 #[derive(Debug)]
 pub(crate) struct Witnessed {
     pub(crate) recorded: Recorded,
     pub(crate) envelope: Envelope,
+    /// When it was committed.
+    pub(crate) at: Instant,
 }
 
-/// What the log says of a key, without any code of the product but the decoder.
+/// What the log says of a key: folded in its order, recalls included, by the domain alone.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyFacts {
-    pub(crate) issued_at: Position,
-    pub(crate) issued: KeyIssued,
-    pub(crate) revoked: Option<(Position, Instant)>,
-    pub(crate) expired: Option<Position>,
+    pub(crate) digest: SecretDigest,
+    /// The key after each event that concerns it.
+    pub(crate) versions: Vec<Version>,
+    /// Where events of its own said that it is what, even if it was recalled by then.
+    pub(crate) said: Vec<(Position, Standing)>,
+    /// The recall that hit it.
+    pub(crate) recalled: Option<Position>,
+    /// Since when it may not be used, and when that was committed.
+    pub(crate) refused: Option<(Position, Instant)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) position: Position,
+    pub(crate) key: Key,
+    pub(crate) life: Life,
+}
+
+/// What the log says of a tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct TenantFacts {
+    pub(crate) tenant: Tenant,
+    pub(crate) closed: Option<(Position, Instant)>,
+    pub(crate) recalls: Vec<(Position, Selector)>,
+    pub(crate) had_policies: bool,
+}
+
+impl KeyFacts {
+    fn begin(position: Position, digest: SecretDigest, key: Key, life: Life) -> Self {
+        let first = Version { position, key, life };
+        Self { digest, versions: vec![first], said: Vec::new(), recalled: None, refused: None }
+    }
+
+    pub(crate) fn latest(&self) -> &Version {
+        self.versions.last().expect("a key begins with a version")
+    }
+
+    /// The key as it was at a position.
+    pub(crate) fn at(&self, position: Position) -> Option<&Version> {
+        let end = self.versions.partition_point(|version| version.position <= position);
+        self.versions[..end].last()
+    }
+
+    /// The key as it was at a position, and all that it has been since. A recall stands in another stream: who has not heard
+    /// of it yet sees what the key was before.
+    pub(crate) fn since(&self, position: Position) -> &[Version] {
+        let mut from =
+            self.versions.partition_point(|version| version.position <= position).saturating_sub(1);
+        while from > 0 && self.versions[from].key.standing == Standing::Recalled {
+            from -= 1;
+        }
+        &self.versions[from..]
+    }
+
+    fn push(&mut self, version: Version) {
+        self.refused = match version.key.standing {
+            Standing::Active => None,
+            _ => self.refused.or(Some((version.position, Instant::now()))),
+        };
+        self.versions.push(version);
+    }
 }
 
 impl WitnessedLog {
@@ -63,32 +128,74 @@ impl Truth {
         self.events.get(index)
     }
 
-    /// Where a command stands in a stream.
+    /// Where a command stands in a stream: its last event there.
     pub(crate) fn effect(&self, stream: &StreamName, id: &CommandId) -> Option<&Witnessed> {
-        let positions = self.effects.get(&(stream.clone(), id.clone()))?;
-        self.at(*positions.first()?)
+        let position = self.effects_of(stream, id).last()?.recorded.position;
+        self.at(position)
+    }
+
+    /// The unit in which a command stands.
+    pub(crate) fn span(&self, stream: &StreamName, id: &CommandId) -> Option<Span> {
+        self.effects.get(&(stream.clone(), id.clone()))?.first().copied()
+    }
+
+    /// All that a command did in a stream.
+    pub(crate) fn effects_of<'a>(
+        &'a self,
+        stream: &'a StreamName,
+        id: &'a CommandId,
+    ) -> impl Iterator<Item = &'a Witnessed> {
+        let (first, last) = self.span(stream, id).unwrap_or((Position::new(1), Position::NONE));
+        let events = (first.get()..=last.get()).filter_map(|position| self.at(Position::new(position)));
+        events.filter(move |event| (&event.envelope.stream, &event.envelope.command_id) == (stream, id))
     }
 
     /// Notes the events of a unit that are new: a unit sent again is not.
     fn note(&mut self, unit: &Unit, positions: &[Position]) {
+        let (Some(first), Some(last)) = (positions.first(), positions.last()) else { return };
+        if *first <= self.head() {
+            return;
+        }
         let streams = unit.writes.iter().flat_map(|write| write.events.iter().map(|_| &write.stream));
         for ((event, stream), position) in unit.events().zip(streams).zip(positions) {
-            if *position <= self.head() {
-                continue;
-            }
             let recorded = Recorded {
                 position: *position,
                 stream: stream.clone(),
                 id: event.id,
                 payload: event.payload.clone(),
             };
-            if let Err(fault) = self.take(recorded) {
+            if let Err(fault) = self.take(recorded, (*first, *last)) {
                 self.fault.get_or_insert(fault);
             }
         }
+        if let Err(fault) = self.keeps_to_its_keys(unit, *first) {
+            self.fault.get_or_insert(fault);
+        }
     }
 
-    fn take(&mut self, recorded: Recorded) -> Result<(), String> {
+    /// A rotation changes exactly two keys, the first operator comes with its tenant, and every other command changes one
+    /// stream.
+    fn keeps_to_its_keys(&self, unit: &Unit, first: Position) -> Result<(), String> {
+        let Some(begin) = self.at(first) else { return Ok(()) };
+        let fits = match (&begin.envelope.event, unit.writes.len()) {
+            (Event::KeyRotated(rotated), 2) => {
+                let heir = self.keys.get(&(begin.envelope.stream.tenant().clone(), rotated.successor));
+                let predecessor = heir.and_then(|heir| heir.latest().life.predecessor);
+                predecessor.is_some() && predecessor == begin.envelope.stream.key_id()
+            }
+            (Event::KeyRotated(_), _) => false,
+            (Event::RotationCancelled(_), 1 | 2) => true,
+            (_, 2) => begin.envelope.stream.tenant().is_operators(),
+            (_, streams) => streams == 1,
+        };
+        if fits {
+            return Ok(());
+        }
+        let (name, streams) = (begin.envelope.event.name(), unit.writes.len());
+        Err(format!("{name} at {first} came with {streams} streams, or with the wrong one"))
+    }
+
+    fn take(&mut self, recorded: Recorded, span: Span) -> Result<(), String> {
         let position = recorded.position;
         if position != self.head().next() {
             return Err(format!("the log goes on at position {position} after {}", self.head()));
@@ -100,52 +207,92 @@ impl Truth {
         if envelope.event_id != recorded.id {
             return Err(format!("the event at {position} was stored under another event's id"));
         }
-        let places = self.effects.entry((stream.clone(), envelope.command_id.clone())).or_default();
-        places.push(position);
-        if places.len() > 1 {
-            return Err(format!("command {} stands twice in {stream}: at {places:?}", envelope.command_id));
+        let spans = self.effects.entry((stream.clone(), envelope.command_id.clone())).or_default();
+        if spans.last() != Some(&span) {
+            spans.push(span);
         }
-        self.fold(position, &stream, &envelope)?;
-        self.events.push(Witnessed { recorded, envelope });
+        if spans.len() > 1 {
+            return Err(format!("command {} stands twice in {stream}: in {spans:?}", envelope.command_id));
+        }
+        self.fold(position, &envelope)?;
+        self.events.push(Witnessed { recorded, envelope, at: Instant::now() });
         Ok(())
     }
 
-    fn fold(&mut self, position: Position, stream: &StreamName, envelope: &Envelope) -> Result<(), String> {
-        let misplaced = || format!("{} at {position} does not belong into {stream}", envelope.event.name());
-        match (stream, &envelope.event) {
-            (StreamName::Tenant(tenant), Event::TenantOpened(_)) => {
-                let before = self.tenants.insert(tenant.clone(), position);
-                before.map_or(Ok(()), |_| Err(misplaced()))
-            }
-            (StreamName::Key(tenant, key_id), Event::KeyIssued(issued)) => {
-                let facts = KeyFacts {
-                    issued_at: position,
-                    issued: (**issued).clone(),
-                    revoked: None,
-                    expired: None,
-                };
-                let before = self.keys.insert((tenant.clone(), *key_id), facts);
-                before.map_or(Ok(()), |_| Err(misplaced()))
-            }
-            (StreamName::Key(tenant, key_id), Event::KeyRevoked(_)) => {
-                let facts = self.keys.get_mut(&(tenant.clone(), *key_id)).ok_or_else(misplaced)?;
-                if facts.revoked.is_some() {
-                    return Err(misplaced());
-                }
-                facts.revoked = Some((position, Instant::now()));
-                Ok(())
-            }
-            (StreamName::Key(tenant, key_id), Event::KeyExpired(_)) => {
-                let facts = self.keys.get_mut(&(tenant.clone(), *key_id)).ok_or_else(misplaced)?;
-                if facts.revoked.is_some() || facts.expired.is_some() {
-                    return Err(misplaced());
-                }
-                facts.expired = Some(position);
-                Ok(())
-            }
-            _ => Err(misplaced()),
+    fn fold(&mut self, position: Position, envelope: &Envelope) -> Result<(), String> {
+        match &envelope.stream {
+            StreamName::Tenant(tenant) => self.fold_tenant(position, tenant, envelope),
+            StreamName::Key(tenant, key_id) => self.fold_key(position, (tenant.clone(), *key_id), envelope),
         }
     }
+
+    fn fold_tenant(&mut self, position: Position, id: &TenantId, envelope: &Envelope) -> Result<(), String> {
+        let before = self.tenants.remove(id);
+        let tenant = Tenant::evolve(before.as_ref().map(|facts| facts.tenant.clone()), envelope)
+            .map_err(|error| format!("at {position}: {error}"))?;
+        let mut facts = before.unwrap_or_else(|| TenantFacts {
+            tenant: tenant.clone(),
+            closed: None,
+            recalls: Vec::new(),
+            had_policies: false,
+        });
+        facts.had_policies |= !tenant.policies.is_empty();
+        facts.tenant = tenant;
+        match &envelope.event {
+            Event::TenantClosed(_) => facts.closed = Some((position, Instant::now())),
+            Event::KeysRecalled(recalled) => {
+                facts.recalls.push((position, recalled.selector.clone()));
+                self.recall(position, id, &recalled.selector);
+            }
+            _ => {}
+        }
+        self.tenants.insert(id.clone(), facts);
+        Ok(())
+    }
+
+    fn recall(&mut self, position: Position, tenant: &TenantId, selector: &Selector) {
+        for facts in self.keys.iter_mut().filter(|((owner, _), _)| owner == tenant).map(|(_, facts)| facts) {
+            let mut version = facts.latest().clone();
+            if is_hit(&version.key, selector) {
+                (version.position, version.key.standing) = (position, Standing::Recalled);
+                facts.recalled = Some(position);
+                facts.push(version);
+            }
+        }
+    }
+
+    fn fold_key(
+        &mut self,
+        position: Position,
+        id: (TenantId, KeyId),
+        envelope: &Envelope,
+    ) -> Result<(), String> {
+        let facts = self.keys.get_mut(&id);
+        let before = facts.as_ref().map(|facts| facts.latest());
+        let key = Key::evolve(before.map(|version| version.key.clone()), envelope)
+            .map_err(|error| format!("at {position}: {error}"))?;
+        let life = Life::evolve(before.map(|version| version.life.clone()), envelope);
+        let Some(life) = life else { return Err(format!("no life begins at {position}")) };
+        match (facts, &envelope.event) {
+            (None, Event::KeyIssued(issued)) => {
+                self.keys.insert(id, KeyFacts::begin(position, issued.digest, key, life));
+            }
+            (None, Event::KeyImported(imported)) => {
+                self.keys.insert(id, KeyFacts::begin(position, imported.digest, key, life));
+            }
+            (None, _) => return Err(format!("a key begins with {} at {position}", envelope.event.name())),
+            (Some(facts), event) => {
+                facts.said.extend(standing_after(event).map(|standing| (position, standing)));
+                facts.push(Version { position, key, life });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a recall at this moment would end a key.
+pub(crate) fn is_hit(key: &Key, selector: &Selector) -> bool {
+    !key.has_ended() && selector.matches(&key.selectable())
 }
 
 #[async_trait]

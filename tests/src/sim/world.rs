@@ -22,13 +22,16 @@ use super::seen::Seen;
 use super::sent::Sent;
 use super::trace::Trace;
 use super::truth::{Truth, WitnessedLog};
-use super::{Failure, Report, Setup, Views};
+use super::{Failure, Length, Report, Setup, Views};
 
 /// The tenants that may be opened; the first one is from the start.
 pub(crate) const TENANTS: [(&str, &str); 3] = [("acme", "rsk"), ("lists", "rsk"), ("sender-7", "snd")];
 /// Steps of one run: enough for crash, restart and repeat to meet, few enough for many seeds.
 const STEPS_MIN: u64 = 100;
 const STEPS_MORE: u64 = 200;
+/// Steps of a short run.
+const SHORT_STEPS_MIN: u64 = 20;
+const SHORT_STEPS_MORE: u64 = 21;
 /// The most faults in a thousand calls, while there are any.
 const FAULTS_MAX: u64 = 200;
 
@@ -61,8 +64,12 @@ pub(crate) struct Member {
 
 impl World {
     pub(crate) async fn live(seed: u64, setup: Setup) -> Result<Report, Failure> {
-        let mut world =
-            Self::create(seed, setup).map_err(|what| Failure { seed, what, steps: Vec::new() })?;
+        let mut world = Self::create(seed, setup).map_err(|what| Failure {
+            seed,
+            length: setup.length,
+            what,
+            steps: Vec::new(),
+        })?;
         let lived = world.go().await;
         let trace = world.trace.lock();
         match lived {
@@ -72,7 +79,7 @@ impl World {
                 events: world.truth.lock().head().get(),
                 seen: world.met(),
             }),
-            Err(what) => Err(Failure { seed, what, steps: trace.told() }),
+            Err(what) => Err(Failure { seed, length: setup.length, what, steps: trace.told() }),
         }
     }
 
@@ -104,7 +111,11 @@ impl World {
             rng: rng.fork(),
             curious: rng.fork(),
         };
-        for _ in 0..=rng.below(3) {
+        let nodes = match setup.length {
+            Length::Long => 1 + rng.below(3),
+            Length::Short => 2,
+        };
+        for _ in 0..nodes {
             let disk = match setup.views {
                 Views::Memory => Disk::memory(setup.plants.disk),
                 Views::Sled => Disk::sled().map_err(|error| format!("no folder for sled: {error}"))?,
@@ -131,10 +142,17 @@ impl World {
         if let Some((tenant, prefix)) = tenant(0) {
             self.ask(Verb::Open { tenant, prefix });
         }
-        let steps = STEPS_MIN + self.rng.below(STEPS_MORE);
+        let (least, more) = match self.setup.length {
+            Length::Long => (STEPS_MIN, STEPS_MORE),
+            Length::Short => (SHORT_STEPS_MIN, SHORT_STEPS_MORE),
+        };
+        let steps = least + self.rng.below(more);
         for step in 0..steps {
             self.step = step;
-            self.take_step().await;
+            match self.setup.length {
+                Length::Long => self.take_step().await,
+                Length::Short => self.take_short_step().await,
+            }
             self.look().await?;
         }
         self.end().await

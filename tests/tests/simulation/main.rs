@@ -2,12 +2,53 @@
 
 mod planted;
 
-use tests::sim::{Setup, Views, run, run_many};
+use tests::sim::{Length, Setup, Views, run, run_many};
 
 /// The seeds of the test command.
 const SEEDS: u64 = 1_000;
 /// Those of them that are simulated on sled as well: it syncs real files.
 const SLED_SEEDS: u64 = 20;
+
+/// The short sequences of the test command.
+const SEQUENCES: u64 = 10_000;
+
+/// What the short sequences must have met: every command done, verdicts, and refusals.
+const MET_IN_SEQUENCES: [&str; 34] = [
+    "issued",
+    "imported",
+    "imported before",
+    "amended",
+    "amended before",
+    "suspended key",
+    "reinstated",
+    "suspension ended",
+    "rotated",
+    "rotated before",
+    "first used",
+    "rotation finished",
+    "rotation cancelled",
+    "leaked",
+    "warned",
+    "expired key",
+    "revoked key",
+    "recalled before",
+    "cascaded",
+    "configured",
+    "policy set",
+    "policy removed",
+    "closed",
+    "nothing_matches",
+    "policy_denies",
+    "already_rotating",
+    "successor_unused",
+    "already_recalled",
+    "recalled",
+    "suspended",
+    "tenant_closed",
+    "malformed",
+    "slow line",
+    "crash",
+];
 
 /// What must have been met, often, for the promises to have been in danger: answers, verdicts, faults.
 const MET: [&str; 34] = [
@@ -15,8 +56,8 @@ const MET: [&str; 34] = [
     "first operator",
     "another's operator",
     "issued before",
-    "done",
-    "done before",
+    "revoked key",
+    "revoked key before",
     "already_revoked",
     "not_yet_expired",
     "expiry_in_past",
@@ -55,6 +96,17 @@ fn a_thousand_seeds_keep_every_promise() {
     assert!(summary.events > 15 * SEEDS, "{summary:?}");
     for what in MET {
         assert!(summary.seen.times(what) > SEEDS / 100, "{what}: {summary:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_short_sequences_of_all_commands_keep_every_promise() {
+    let setup = Setup { length: Length::Short, ..Setup::default() };
+    let summary = run_many(0..SEQUENCES, setup, |_| {}).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(summary.seeds, SEQUENCES);
+    assert!(summary.events > 8 * SEQUENCES, "{summary:?}");
+    for what in MET_IN_SEQUENCES {
+        assert!(summary.seen.times(what) > SEQUENCES / 1_000, "{what}: {summary:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bugs of the kind that such services have, each planted where it would be made, and each seen by the simulation.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +10,10 @@ use domain::{LogId, Position};
 use eventlog::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
 };
-use projection::Projection;
 use projection::tree::MemoryDisk;
-use tests::sim::{Plants, Setup, run, run_many};
-use verify::IndexWriter;
+use projection::{Projection, ProjectionConfig};
+use tests::sim::{Length, Plants, Setup, run, run_many};
+use verify::{IndexWriter, RecallBug};
 
 /// So many seeds are tried until one shows the bug.
 const WITHIN: u64 = 100;
@@ -75,6 +76,50 @@ fn an_event_told_again_changes_nothing_without_that_bug() {
 fn a_bookmark_that_moves_apart_from_its_data_is_caught() {
     let plants = Plants { disk: MemoryDisk::plant_torn_bookmark, ..Plants::default() };
     is_caught(plants, &["differs from a rebuilt one"]);
+}
+
+#[test]
+fn a_key_issued_after_the_recall_that_is_hit_is_caught() {
+    let plants = Plants { projection: with_recall_bug::<HITS_LATER>, ..Plants::default() };
+    is_caught_short(plants, &["says recalled", "otherwise than a rebuilt"]);
+}
+
+#[test]
+fn a_transfer_applied_before_earlier_recalls_are_settled_is_caught() {
+    let plants = Plants { projection: with_recall_bug::<SETTLES_LATE>, ..Plants::default() };
+    is_caught_short(
+        plants,
+        &["it should say recalled", "acknowledged its recall", "otherwise than a rebuilt"],
+    );
+}
+
+#[test]
+fn a_recall_that_is_acknowledged_before_it_is_pending_is_caught() {
+    let plants = Plants { projection: with_recall_bug::<NOT_PENDING>, ..Plants::default() };
+    is_caught_short(plants, &["acknowledged its recall"]);
+}
+
+const BUGS: [RecallBug; 3] = [RecallBug::HitsLater, RecallBug::SettlesLate, RecallBug::NotPending];
+const HITS_LATER: usize = 0;
+const SETTLES_LATE: usize = 1;
+const NOT_PENDING: usize = 2;
+/// Short runs are cheap, and only few of them let a recall and a change meet on a slow line.
+const WITHIN_SHORT: u64 = 3_000;
+
+fn with_recall_bug<const BUG: usize>(
+    config: ProjectionConfig,
+    log: Arc<dyn EventLog>,
+) -> Pin<Box<dyn Future<Output = Projection> + Send>> {
+    Box::pin(Projection::start_planted(config, log, |writer| writer.plant_recall_bug(BUGS[BUG])))
+}
+
+/// Some short seed must fail, and for one of these reasons.
+#[track_caller]
+fn is_caught_short(plants: Plants, reasons: &[&str]) {
+    let setup = Setup { plants, length: Length::Short, ..Setup::default() };
+    let failure = (0..WITHIN_SHORT).find_map(|seed| run(seed, setup).err());
+    let Some(failure) = failure else { panic!("no seed of {WITHIN_SHORT} shows the planted bug") };
+    assert!(reasons.iter().any(|reason| failure.what.contains(reason)), "seen for another reason: {failure}");
 }
 
 /// What a log does wrong.
