@@ -39,9 +39,10 @@ serve *args:
 torture cycles="1000":
     cargo run --release --locked -p tests --bin torture -- --cycles {{ cycles }}
 
-# Simulate 100,000 seeds of commands, faults and crashes
-sim seeds="100000":
+# Simulate 100,000 seeds of commands, faults and crashes, and 1,000,000 short sequences of all commands
+sim seeds="100000" sequences="1000000":
     cargo run --release --locked -p tests --bin sim -- --seeds {{ seeds }}
+    cargo run --release --locked -p tests --bin sim -- --short --seeds {{ sequences }}
 
 # Measure a server with 1,000,000 keys
 bench:
