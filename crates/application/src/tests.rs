@@ -1,5 +1,7 @@
 //! The command loop against a real log in memory: one effect a command id, whatever the log does to the attempt.
 
+mod life;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
