@@ -1,5 +1,6 @@
 //! Proves: what the tests share; the tests themselves are in `tests/tests/`.
 
+pub mod importing;
 pub mod nats;
 pub mod rush;
 pub mod server;

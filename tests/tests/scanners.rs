@@ -3,16 +3,17 @@
 #![cfg(test)]
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use application::{Ambient, SystemAmbient};
 use domain::{Environment, KeyId, PlainSecret, format_key};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use tests::server::binary;
+use tests::server::{ServerSetup, TestServer, binary};
 use tests::tools::python_package;
 
 /// A key that was never issued, drawn now: a whole one in this tree would be found by every scanner.
@@ -221,6 +222,128 @@ fn a_large_history_is_searched_to_its_end() {
     assert_eq!((&found[0]["line"], &found[0]["path"]), (&2_900_001.into(), &"z-dump".into()));
     let people = rescind(&["scan"], folder.path());
     assert!(String::from_utf8_lossy(&people.stderr).contains("9002 objects of history"), "{people:?}");
+}
+
+/// The client on this server, with this on its stdin; it has to end with this exit code.
+#[track_caller]
+fn on(
+    server: &TestServer,
+    arguments: &[&str],
+    stdin: &str,
+    folder: &Path,
+    code: i32,
+) -> (Vec<Value>, String) {
+    let mut client = Command::new(binary());
+    client.args(arguments).current_dir(folder);
+    client.env("RESCIND_URL", server.url()).env("RESCIND_KEY", server.operator_key());
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = client.spawn().expect("the binary is built with the tests");
+    // A client that ends before it has read everything has its reasons, which it tells.
+    let _ = child.stdin.take().expect("stdin is a pipe").write_all(stdin.as_bytes());
+    let output = child.wait_with_output().expect("our own child can be waited for");
+    let said = String::from_utf8(output.stderr).expect("the client prints UTF-8");
+    let told = String::from_utf8(output.stdout).expect("the client prints UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{said}{told}");
+    (told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), said)
+}
+
+/// The last event of a key.
+fn last_event(server: &TestServer, key_id: &str) -> Value {
+    let head = server.admin().get("/readyz?verbose").json()["checks"]["log"]["head"].clone();
+    let path = format!("/v1/tenants/acme/keys/{key_id}/events?min_position={head}");
+    let history = server.admin().get(&path).expect(200).json();
+    history["events"].as_array().and_then(|events| events.last()).expect("a key has a history").clone()
+}
+
+#[test]
+fn a_scan_that_reports_ends_the_keys_that_it_finds() {
+    let server = ServerSetup::embedded().start();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    let [lying, removed, unharmed] = [(); 3].map(|()| admin.issue("acme", "list-sender"));
+    let [stranger, other] = [(); 2].map(|()| a_key("rsk", Environment::Live));
+    let folder = repository();
+    let at = |path: &str| folder.path().join(path);
+    fs::create_dir(at("config")).unwrap();
+    fs::write(at("config/old.env"), &removed.key).unwrap();
+    let first = commit(folder.path(), "campaign mailer");
+    fs::remove_file(at("config/old.env")).unwrap();
+    fs::write(at("config/mailer.env"), format!("# lists\nMAILER_KEY={}\n", lying.key)).unwrap();
+    fs::write(at("strangers.env"), format!("{} {}", stranger.text, other.text)).unwrap();
+    let scan = |more: &[&str], code| {
+        on(&server, &[&["scan", "--report", "--json"], more].concat(), "", folder.path(), code)
+    };
+
+    let (_, said) = scan(&[], 2);
+    assert!(said.contains("--confirm=4") && said.contains("nothing was changed"), "{said}");
+    assert!(scan(&["--confirm=3"], 2).1.contains("--confirm=4"));
+    assert_eq!(admin.verdict(&lying.key), "valid");
+
+    let (told, said) = scan(&["--confirm=4"], 11);
+    let became = |key_id: &str| {
+        let of_key = told.iter().find(|line| line["report"]["key_id"] == key_id);
+        of_key.unwrap_or_else(|| panic!("{told:?} {said}"))["report"]["response"].clone()
+    };
+    assert_eq!((became(&lying.key_id), became(&removed.key_id)), (json!("revoked"), json!("revoked")));
+    assert_eq!((became(&stranger.id), became(&other.id)), (json!("unknown"), json!("unknown")));
+    for (key, place) in [
+        (&lying, "./config/mailer.env:2:12".to_owned()),
+        (&removed, format!(".@{}:config/old.env:1:1", &first[..12])),
+    ] {
+        assert_eq!(admin.verdict(&key.key), "revoked");
+        let event = last_event(&server, &key.key_id);
+        assert_eq!((&event["type"], &event["cause"]), (&json!("KeyLeaked"), &json!("leak")), "{event}");
+        assert_eq!((&event["data"]["source"], &event["data"]["url"]), (&json!("scan"), &json!(place)));
+        let shown = admin.get(&format!("/v1/tenants/acme/keys/{}", key.key_id)).expect(200).json();
+        assert_eq!(
+            (&shown["standing"], &shown["leaked"]["url"]),
+            (&json!("revoked"), &json!(place)),
+            "{shown}"
+        );
+        assert!(!format!("{told:?}{said}").contains(&key.key[35..67]), "a secret was shown");
+    }
+    assert_eq!(admin.verdict(&unharmed.key), "valid");
+    // Again: still found, and nothing more happens.
+    let (again, _) = scan(&["--confirm=4"], 11);
+    let ended = again.iter().filter(|line| line["report"]["response"] == "already_ended").count();
+    assert_eq!(ended, 2, "{again:?}");
+}
+
+#[test]
+fn leaked_keys_are_reported_and_held_ones_ended_by_the_command_line() {
+    let server = ServerSetup::embedded().start();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    let [found, held] = [(); 2].map(|()| admin.issue("acme", "list-sender"));
+    let folder = tempfile::tempdir().unwrap();
+    let on = |arguments: &[&str], stdin: &str, code| on(&server, arguments, stdin, folder.path(), code);
+    let report = ["leak", "report", "--source", "chat", "--found-at", "https://example.com/chat/7"];
+    // Never as an argument, and never repeated.
+    let (_, said) = on(&[&report[..], &[&found.key]].concat(), "", 2);
+    assert!(said.contains("command line") && !said.contains(&found.key[35..67]), "{said}");
+    assert!(on(&report, "", 2).1.contains("no key"));
+    let (told, said) = on(&[&report[..], &["--json"]].concat(), &format!("{}\n", found.key), 0);
+    assert_eq!(told[0]["results"][0]["response"], "revoked", "{told:?} {said}");
+    assert_eq!(last_event(&server, &found.key_id)["data"]["source"], "chat");
+    fs::write(folder.path().join("found.txt"), format!("{}\n\nspring\n", found.key)).unwrap();
+    let (told, _) = on(&[&report[..], &["--json", "--file", "found.txt"]].concat(), "", 3);
+    let results = told[0]["results"].as_array().unwrap();
+    let responses: Vec<_> = results.iter().map(|result| &result["response"]).collect();
+    assert_eq!(responses, ["already_ended", "unknown"]);
+    let root = server.operator_key();
+    on(&report, &root, 5);
+    assert_eq!(admin.get("/v1/tenants").status, 200, "the last operator stays");
+
+    let confirm = format!("--confirm={}", held.key_id);
+    let (_, said) = on(&["leak", "self-revoke"], &held.key, 2);
+    assert!(said.contains(&confirm) && !said.contains(&held.key[35..67]), "{said}");
+    let (told, _) = on(&["leak", "self-revoke", "--json", &confirm], &held.key, 0);
+    assert_eq!((&told[0]["key_id"], &told[0]["reason"]), (&json!(held.key_id), &json!("compromised")));
+    assert_eq!(last_event(&server, &held.key_id)["actor"]["kind"], "holder");
+    on(&["leak", "self-revoke", &confirm], &held.key, 5);
+    let stranger = a_key("rsk", Environment::Live);
+    let (_, said) = on(&["leak", "self-revoke", &format!("--confirm={}", stranger.id)], &stranger.text, 4);
+    assert!(said.contains("key_unknown"), "{said}");
 }
 
 /// A folder with two true keys and two mistyped ones, and the file with our rule for this scanner. The mistyped ones are of

@@ -63,6 +63,18 @@ fn exercise(server: &TestServer, admin: &Admin, keys: &[String], key_ids: &[Stri
         note(admin.post("/v1/tenants", &json!({key: "x"})));
         note(admin.get(&format!("/v1/tenants/acme/keys/{key}")));
         note(admin.get(&format!("/v1/nothing/{}", key.len())));
+        // Reports that do not fit, of keys that are not its own, that are not signed well; and keys that cannot burn.
+        let leak = json!({"token": key, "source": "scan", "url": format!("https://example.com/?key={key}")});
+        note(admin.post("/v1/leaks", &json!({"reports": [leak, {"token": key, "source": key}]})));
+        note(admin.post("/v1/leaks", &json!({"reports": [{"token": [key], key: 1}]})));
+        note(stranger.post("/v1/leaks", &json!({"reports": [leak]})));
+        let signed =
+            [("github-public-key-identifier", "nobody"), ("github-public-key-signature", key.as_str())];
+        note(admin.send("POST", "/v1/leaks", &signed, Some(&json!([{"token": key, "type": "k"}]))));
+        let holder = server.admin_with(key);
+        note(holder.post("/v1/self/revoke", &json!({"reason": key})));
+        note(holder.post("/v1/self/revoke", &json!({"tenant": key, "note": "spring"})));
+        note(server.admin_with(&key[1..]).post("/v1/self/revoke", &json!({})));
     }
     for key_id in key_ids {
         note(admin.get(&format!("/v1/tenants/acme/keys/{key_id}")));
@@ -86,6 +98,16 @@ fn exercise(server: &TestServer, admin: &Admin, keys: &[String], key_ids: &[Stri
     said
 }
 
+/// Ends one key by a report that has its secret in the address too, and one by itself; what came back.
+fn burn(server: &TestServer, admin: &Admin, leaked: &str, burned: &str) -> String {
+    let url = format!("https://example.com/?key={leaked}&other={burned}");
+    let report = json!({"reports": [{"token": leaked, "source": "scan", "url": url}]});
+    let reported = admin.post("/v1/leaks", &report).expect(200);
+    assert_eq!(reported.json()["results"][0]["response"], "revoked", "{reported:?}");
+    let gone = server.admin_with(burned).post("/v1/self/revoke", &json!({})).expect(200);
+    format!("{}{}", reported.text, gone.text)
+}
+
 fn search(server: TestServer, store: Option<&Path>) {
     let admin = server.admin();
     admin.open_tenant("acme");
@@ -99,7 +121,10 @@ fn search(server: TestServer, store: Option<&Path>) {
     keys.push(server.operator_key());
     let key_ids: Vec<String> = issued.iter().map(|key| key.key_id.clone()).collect();
 
-    let said = exercise(&server, &admin, &keys, &key_ids);
+    let [leaked, burned] = [(); 2].map(|()| admin.issue("acme", "list-sender"));
+    keys.extend([leaked.key.clone(), burned.key.clone()]);
+    let mut said = exercise(&server, &admin, &keys, &key_ids);
+    said.push_str(&burn(&server, &admin, &leaked.key, &burned.key));
     // A panic inside a request: its answer tells nothing, and the server goes on.
     let panicked = admin.post("/v1/verify", &json!({"key": keys[0], "scope": "planted:panic"}));
     assert_eq!(panicked.status, 500, "{panicked:?}");

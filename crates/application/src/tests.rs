@@ -1,5 +1,6 @@
 //! The command loop against a real log in memory: one effect a command id, whatever the log does to the attempt.
 
+mod imports;
 mod life;
 
 use std::sync::Arc;

@@ -11,8 +11,12 @@ use crate::demo::Demo;
 use crate::doctor::Doctor;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::import::Import;
 use crate::key::KeyVerb;
+use crate::leak::LeakVerb;
+use crate::policy::PolicyVerb;
 use crate::recall::Recall;
+use crate::review::Review;
 use crate::rotation::RotationVerb;
 use crate::run::Run;
 use crate::scan::Scan;
@@ -43,7 +47,15 @@ enum Verb {
     /// Rotations: how far each is, and its end
     #[command(subcommand)]
     Rotation(RotationVerb),
+    Import(Import),
     Recall(Recall),
+    /// Policies: what a tenant asks of its keys
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    Review(Review),
+    /// Keys that others may have seen: report them, or end the one you hold
+    #[command(subcommand)]
+    Leak(LeakVerb),
     Run(Run),
     Scan(Scan),
     ScannerRules(ScannerRules),
@@ -110,8 +122,12 @@ impl Verb {
             Self::Tenant(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
             Self::Rotation(verb) => verb.run(),
+            Self::Import(import) => import.run(),
             Self::Recall(recall) => recall.run(),
+            Self::Policy(verb) => verb.run(),
+            Self::Review(review) => review.run(),
             Self::Run(run) => run.run(),
+            Self::Leak(leak) => leak.run(),
             Self::Scan(scan) => scan.run(),
             Self::ScannerRules(rules) => rules.run(),
             Self::Watch(watch) => watch.run(),

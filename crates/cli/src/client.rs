@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::config::{Config, ConfigBuilder};
+use ureq::http::request::Builder;
 use ureq::http::{HeaderValue, Method, Request, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
@@ -29,6 +30,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause that a server's `Retry-After` can ask of a person who waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// To send one part of an import, which the server takes in as fast as its log goes.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
+/// Between two lines of what it answers to that: it tells at least each second how far it is.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(20);
 /// The largest answer that is held in memory: a page of 200 keys with every label and scope is below it.
 const MAX_ANSWER: u64 = 16 << 20;
 
@@ -198,14 +203,27 @@ impl Client {
     ) -> Result<Lines, Failure> {
         let config = config(&self.url, &self.tls).timeout_recv_response(Some(ANSWER_WITHIN));
         let agent: Agent = config.timeout_per_read(Some(silence)).build().into();
-        let response = self
-            .attempt(&agent, call, headers)
-            .map_err(|error| self.away(call, Away::of(&error), &error, false))?;
+        let sent = self.attempt(&agent, call, headers);
+        self.open(call, sent)
+    }
+
+    fn open(&self, call: &Call, sent: Result<Response<Body>, ureq::Error>) -> Result<Lines, Failure> {
+        let response = sent.map_err(|error| self.away(call, Away::of(&error), &error, false))?;
         if response.status().is_success() {
             return Ok(BufReader::new(response.into_body().into_with_config().limit(u64::MAX).reader()));
         }
         let answer = read(response).map_err(|error| self.away(call, Away::of(&error), &error, false))?;
         Err(problem::failure(&answer, &self.url, &self.key_origin, None))
+    }
+
+    /// Sends a part of a stream of lines and opens the answer, for the caller to read line by line.
+    pub(crate) fn upload(&self, call: &Call, lines: &[u8]) -> Result<Lines, Failure> {
+        let config = config(&self.url, &self.tls).timeout_send_body(Some(UPLOAD_WITHIN));
+        let config = config.timeout_recv_response(Some(ANSWER_WITHIN)).timeout_per_read(Some(UPLOAD_SILENCE));
+        let agent: Agent = config.build().into();
+        let request = self.request(call, &[("content-type", "application/x-ndjson".to_owned())]);
+        let sent = request.body(lines).map_err(ureq::Error::from).and_then(|request| agent.run(request));
+        self.open(call, sent)
     }
 
     /// The same read, but of nothing older than what the server's log holds now: the views that answer are a moment behind.
@@ -235,6 +253,16 @@ impl Client {
         call: &Call,
         headers: &[(&'static str, String)],
     ) -> Result<Response<Body>, ureq::Error> {
+        let request = self.request(call, headers);
+        match &call.body {
+            Some(body) => {
+                agent.run(request.header("content-type", "application/json").body(body.to_string())?)
+            }
+            None => agent.run(request.body(())?),
+        }
+    }
+
+    fn request(&self, call: &Call, headers: &[(&'static str, String)]) -> Builder {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(format!("{}{}", self.url.text, call.target()))
@@ -251,12 +279,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        match &call.body {
-            Some(body) => {
-                agent.run(request.header("content-type", "application/json").body(body.to_string())?)
-            }
-            None => agent.run(request.body(())?),
-        }
+        request
     }
 
     fn judge(&self, call: &Call, answer: Answer, in_doubt: bool) -> Result<Answer, Failure> {

@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     NotValid,
     /// `scan`: there are keys where none should be.
     Found,
+    /// `import`: lines were refused; the others stand.
+    SomeRefused,
     /// `serve`: the configuration does not hold together.
     Config,
     /// `run`: the command is there and cannot be run; as `env` and every shell say it.
@@ -49,6 +51,7 @@ Exit codes:
   8   not known whether the change was made; ask again with the same --command-id
   10  key verify: the key is not valid
   11  scan: keys were found
+  12  import: lines were refused; the others stand
   78  serve: the configuration does not hold together
   126 run: the command cannot be run; 127: there is none of that name; else run ends as the command does
   130 stopped by Ctrl-C";
@@ -66,6 +69,7 @@ Exit codes:
             Self::OutcomeUnknown => 8,
             Self::NotValid => 10,
             Self::Found => 11,
+            Self::SomeRefused => 12,
             Self::Config => 78,
             Self::CannotRun => 126,
             Self::NoCommand => 127,
@@ -97,6 +101,7 @@ mod tests {
             Exit::OutcomeUnknown,
             Exit::NotValid,
             Exit::Found,
+            Exit::SomeRefused,
             Exit::Config,
             Exit::CannotRun,
             Exit::Interrupted,

@@ -15,19 +15,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use domain::KeyId;
+use serde_json::json;
 
+use crate::client::Client;
 use crate::clock;
+use crate::confirm;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key_id;
+use crate::leak::send::{self, Leak};
 use crate::output::Output;
 use crate::progress::{Progress, bar, bytes};
 use crate::screen::{self, printable};
+use crate::target::Connection;
 use history::{Go, History, HistoryError};
-use search::{Counts, Search, each_file};
+use search::{Counts, MAX_LEAKS, Search, Wanted, each_file};
 use walk::{Met, enclosing, walk};
 use window::Window;
 
+/// Who found them, in the history of what is reported.
+const SOURCE: &str = "scan";
 /// What stands for stdin among paths.
 const STDIN: &str = "-";
 /// Repositories below one folder whose history is searched; more than this is told, not searched.
@@ -41,10 +49,14 @@ tag or stash leads to, once. Links are not followed; archives and compressed fil
 form and its checksum, so what is found is a key, of whatever prefix; its secret is never printed. A path of the history
 is told once a key, at the commit that brought it there.
 
-Exit codes: 0 none found, 11 some found, 1 none found but not all could be read.
+With --report each key that is found is told to the server, after the count was typed (scripts pass it with --confirm=): it
+is revoked, or suspended, as its tenant wants, with the place in its history. What this service does not know is left.
+
+Exit codes: 0 none found, 11 some found, 1 none found but not all could be read; with --report also 5, a key was refused.
 
 Examples:
   rescind scan .
+  rescind scan --report --confirm=2 exports/
   rescind scan --no-history --json build/ | jq -r .key_id
   docker logs mailer 2>&1 | rescind scan -")]
 pub(crate) struct Scan {
@@ -57,6 +69,14 @@ pub(crate) struct Scan {
     /// Say nothing of this key, as when it was revoked and stays in the history; may be repeated
     #[arg(long = "ignore", value_name = "KEY_ID")]
     ignored: Vec<String>,
+    /// Report what is found, so that it is ended
+    #[arg(long)]
+    report: bool,
+    /// How many keys are to be reported: for scripts, instead of being asked
+    #[arg(long, value_name = "COUNT", requires = "report")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     #[command(flatten)]
     output: Output,
 }
@@ -64,11 +84,14 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let ignored = self.ignored.iter().map(|id| key_id::parse(id)).collect::<Result<BTreeSet<_>, _>>()?;
+        // Whoever cannot report should know before a long search.
+        let client = self.report.then(|| Client::find(&self.connection)).transpose()?;
         let begun = clock::now();
         let counts = Arc::new(Counts::default());
         let shown = Arc::clone(&counts);
         let progress = Progress::draw(move || told(&shown, begun.elapsed().as_secs_f64()));
-        let search = Search::new(&counts, &progress, ignored, self.output.json);
+        let wanted = Wanted { ignored, json: self.output.json, secrets: self.report };
+        let search = Search::new(&counts, &progress, wanted);
         let mut repositories = Vec::new();
         for path in &self.paths {
             if path.as_os_str() == STDIN {
@@ -82,12 +105,40 @@ impl Scan {
             search_history(history, &search, &progress);
         }
         search.stopped()?;
-        let found = search.found();
+        let (found, leaks) = (search.found(), search.take_leaks());
         drop(progress);
         if !self.output.json {
             screen::say(&format!("searched {}", told(&counts, begun.elapsed().as_secs_f64())));
         }
-        self.end(&found, &counts)
+        let exit = self.end(&found, &counts)?;
+        match client.filter(|_| !leaks.is_empty()) {
+            Some(client) => self.report(&client, leaks).map(|worse| worse.unwrap_or(exit)),
+            None => Ok(exit),
+        }
+    }
+
+    /// Reports what was found. What this service does not know is no failure: other services have keys of the same form.
+    fn report(&self, client: &Client, leaks: Vec<(KeyId, Leak)>) -> Result<Option<Exit>, Failure> {
+        let count = leaks.len();
+        let what = format!(
+            "report {count} {}, which ends what this service knows of them",
+            plural(count as u64, "key")
+        );
+        confirm::confirm(&what, &count.to_string(), self.confirm.as_deref())?;
+        let (ids, leaks): (Vec<_>, Vec<_>) = leaks.into_iter().unzip();
+        let mut results = send::report(client, SOURCE, None, &leaks)?;
+        for (result, key_id) in results.iter_mut().zip(ids) {
+            result["key_id"] = key_id.to_string().into();
+            let line =
+                if self.output.json { json!({"report": result}).to_string() } else { send::line(result) };
+            screen::data(&line)?;
+        }
+        if count == MAX_LEAKS {
+            screen::say(&format!(
+                "only {count} keys are reported at once: run it again with --ignore for these"
+            ));
+        }
+        Ok(Some(Exit::Refused).filter(|refused| send::exit(&results) == *refused))
     }
 
     /// Searches the files below a path, and remembers whose history is to be searched.
@@ -118,7 +169,7 @@ impl Scan {
         });
     }
 
-    fn end(&self, found: &BTreeSet<domain::KeyId>, counts: &Counts) -> Result<Exit, Failure> {
+    fn end(&self, found: &BTreeSet<KeyId>, counts: &Counts) -> Result<Exit, Failure> {
         if let Some(first) = found.first() {
             if !self.output.json {
                 let (keys, places) = (found.len(), counts.found());
@@ -128,7 +179,10 @@ impl Scan {
                     plural(places, "place")
                 ));
                 screen::say(&format!("  is it in use? rescind key show {first}"));
-                screen::say(&format!("  end it: rescind key revoke {first} --reason leaked"));
+                if !self.report {
+                    screen::say(&format!("  end it: rescind key revoke {first} --reason leaked"));
+                    screen::say("  end them all: the same again with --report");
+                }
             }
             return Ok(Exit::Found);
         }

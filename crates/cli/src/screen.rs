@@ -73,8 +73,7 @@ impl Paint {
         Self { on: io::stderr().is_terminal() && environment::allows_colour() }
     }
 
-    /// Never any.
-    #[cfg(test)]
+    /// Never any: for files.
     pub(crate) const fn plain() -> Self {
         Self { on: false }
     }

@@ -124,7 +124,8 @@ fn next_commands(url: &str, key_path: &Path) -> [String; 3] {
 
 /// The server's words say what to do; here is only what this command line can add.
 fn not_started(error: &StartError) -> Failure {
-    let exit = if matches!(error, StartError::Tls { .. }) { Exit::Config } else { Exit::Error };
+    let is_setting = matches!(error, StartError::Tls { .. } | StartError::LeakKeys { .. });
+    let exit = if is_setting { Exit::Config } else { Exit::Error };
     let (code, remedy) = match error {
         StartError::InUse { .. } => {
             ("data_in_use", Some("rescind serve --data ANOTHER-FOLDER --listen 127.0.0.1:0"))
@@ -138,6 +139,10 @@ fn not_started(error: &StartError) -> Failure {
             Some(
                 "--tls-cert names a PEM file with the chain of certificates, --tls-key one with its private key",
             ),
+        ),
+        StartError::LeakKeys { .. } => (
+            "config",
+            Some("--leaks-github-keys names a file with the list, or the https:// address that publishes it"),
         ),
         StartError::Io { .. } => {
             ("io", Some("--data DIR chooses another data folder; it is made if it is not there"))

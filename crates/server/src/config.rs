@@ -65,6 +65,9 @@ pub struct ServeArgs {
     /// PEM private key of that certificate
     #[arg(long, env = "RESCIND_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Public keys of a scanner that signs leak reports, in GitHub's form: a file, or the https:// address that publishes them
+    #[arg(long, env = "RESCIND_LEAKS_GITHUB_KEYS", value_name = "FILE|URL")]
+    pub leaks_github_keys: Option<String>,
     /// Serve plain text on an address that others can reach: only behind something that speaks TLS
     #[arg(long, env = "RESCIND_INSECURE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub insecure: Option<bool>,
@@ -104,6 +107,7 @@ struct FileSettings {
     nats_monitor: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    leaks_github_keys: Option<String>,
     insecure: Option<bool>,
     log_format: Option<String>,
     log_level: Option<String>,
@@ -124,6 +128,8 @@ pub struct ServeConfig {
     pub max_staleness: Duration,
     /// Certificate and key, if HTTPS is served.
     pub tls: Option<TlsFiles>,
+    /// Whose signed leak reports are heard, if any.
+    pub leaks_github_keys: Option<KeyListPlace>,
     /// Whether another operator is wanted.
     pub recover_operator: bool,
     /// How logs look; none = by whether standard error is a terminal.
@@ -178,6 +184,15 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The key.
     pub key: PathBuf,
+}
+
+/// Where the public keys are with which signed leak reports are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyListPlace {
+    /// Pinned in a file.
+    File(PathBuf),
+    /// Published at this address, and fetched when a report comes.
+    Url(String),
 }
 
 /// How log lines look.
@@ -264,6 +279,7 @@ impl ServeConfig {
             role,
             max_staleness: staleness(args.max_staleness.or(file.max_staleness).as_deref())?,
             tls: tls(args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?,
+            leaks_github_keys: key_list(args.leaks_github_keys.or(file.leaks_github_keys))?,
             recover_operator: args.recover_operator,
             log_format: log_format(args.log_format.or(file.log_format).as_deref())?,
             log_level: log_level(args.log_level.or(file.log_level))?,
@@ -404,6 +420,26 @@ fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, 
         (Some(_), None) => Err(bad("tls_key", "a certificate needs its private key: give --tls-key")),
         (None, Some(_)) => Err(bad("tls_cert", "a private key needs its certificate: give --tls-cert")),
     }
+}
+
+/// A list that others could alter on its way would let them sign, so plain text is for this machine only.
+fn key_list(text: Option<String>) -> Result<Option<KeyListPlace>, ConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    if !text.contains("://") && !text.is_empty() {
+        return Ok(Some(KeyListPlace::File(text.into())));
+    }
+    let is_here = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"]
+        .into_iter()
+        .any(|start| text.starts_with(start));
+    if (is_here || text.starts_with("https://")) && !text.contains('@') {
+        return Ok(Some(KeyListPlace::Url(text)));
+    }
+    // The text may hold a password: it is not repeated.
+    Err(bad(
+        "leaks_github_keys",
+        "it is a file, or an https:// address without a password, such as \
+         https://api.github.com/meta/public_keys/secret_scanning",
+    ))
 }
 
 fn log_format(text: Option<&str>) -> Result<Option<LogFormat>, ConfigError> {

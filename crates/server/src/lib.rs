@@ -2,8 +2,12 @@
 
 pub mod config;
 mod http;
+mod leaks;
 pub mod logging;
 mod node;
+mod policy;
+mod review;
+mod rotation;
 mod usage;
 
 pub use http::codes;

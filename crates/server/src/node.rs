@@ -4,6 +4,8 @@ mod expiry;
 mod folder;
 mod listen;
 mod operators;
+mod policies;
+mod rotations;
 mod start_error;
 #[cfg(test)]
 mod tests;
@@ -28,9 +30,11 @@ use tracing::{error, info, warn};
 
 use crate::config::{LogChoice, NatsChoice, Role, ServeConfig};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
+use crate::leaks::Signers;
 use crate::node::folder::Folder;
 use crate::node::listen::Listening;
 use crate::node::usage::KeptUsage;
+use crate::policy::watch::PolicyWatch;
 
 pub use operators::FirstStart;
 pub use start_error::StartError;
@@ -83,6 +87,8 @@ impl Node {
         let folder = Folder::take(&config.data)?;
         let tcp = listen::bind(config.listen)?;
         let tls = listen::tls(config.tls.as_ref())?;
+        let signers = Signers::start(config.leaks_github_keys.clone())
+            .map_err(|reason| StartError::LeakKeys { reason })?;
         let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
         let opened = open_log(&config, &folder, &*ambient).await?;
         // The recorder first: metrics that are written before it is there go nowhere.
@@ -103,7 +109,8 @@ impl Node {
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
         let (stopping, stopped) = watch::channel(false);
-        let app = Arc::new(assemble(&config, &opened, &projection, ambient, (meters, &usage), stopped));
+        let app =
+            Arc::new(assemble(&config, &opened, &projection, ambient, (meters, signers, &usage), stopped));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listening = Listening::start(tcp, tls, router(Arc::clone(&app)));
         let (failed, failure) = watch::channel(None);
@@ -242,6 +249,10 @@ impl Node {
         if role == Role::All {
             let expire = expiry::run(Arc::clone(app));
             self.workers.spawn(supervise("expiry worker", Arc::clone(app), failed.clone(), expire));
+            let rotate = rotations::run(Arc::clone(app));
+            self.workers.spawn(supervise("rotation worker", Arc::clone(app), failed.clone(), rotate));
+            let apply = policies::run(Arc::clone(app));
+            self.workers.spawn(supervise("policy worker", Arc::clone(app), failed.clone(), apply));
         }
     }
 
@@ -298,7 +309,7 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    (meters, usage): (Meters, &KeptUsage),
+    (meters, signers, usage): (Meters, Signers, &KeptUsage),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -324,6 +335,7 @@ fn assemble(
         notices: projection.notices(),
         usage: usage.record.usage(),
         meter: Arc::clone(&usage.meter),
+        policies: PolicyWatch::default(),
         projection: Arc::downgrade(projection),
         ambient,
         lease,
@@ -332,6 +344,7 @@ fn assemble(
         operators: domain::TenantId::operators(),
         gates: Gates::default(),
         meters,
+        signers,
         bootstrapped: AtomicBool::new(false),
         broken: AtomicBool::new(false),
         stopping,

@@ -225,11 +225,14 @@ fn nanos(tokens: &[String], tenant: Option<&TenantId>, index: &KeyIndex, expecte
     turns[turns.len() / 10]
 }
 
-fn imported(writer: &mut IndexWriter, index: &KeyIndex) {
+/// Tokens of another system against as many of our own keys, in the same index.
+fn imported(writer: &mut IndexWriter, index: &KeyIndex, native: &[String]) {
     let tokens: Vec<String> = (0..KEYS / 10).map(|n| format!("sk-{:016x}", mixed(n as u64))).collect();
     import(writer, &tokens);
     let tenant: TenantId = "default".parse().unwrap();
-    println!("imported: judge {:.0} ns", nanos(&tokens, Some(&tenant), index, Verdict::Valid));
+    let native = nanos(&native[..tokens.len()], None, index, Verdict::Valid);
+    let imported = nanos(&tokens, Some(&tenant), index, Verdict::Valid);
+    println!("imported: judge {imported:.0} ns, native {native:.0} ns ({:.2} x)", imported / native);
 }
 
 fn selectors() -> [(&'static str, Selector); 3] {
@@ -297,6 +300,6 @@ fn main() {
     let bare = Bare::of(&load.events);
     compare("one hot key", &load.tokens[..1], TURNS, &bare, &index);
     compare("random over all", &load.tokens, TURNS, &bare, &index);
-    imported(&mut writer, &index);
+    imported(&mut writer, &index, &load.tokens);
     recall(&mut writer, &index, &load.tokens);
 }

@@ -1,18 +1,23 @@
-//! Kill -9 under load, again and again: `--cycles 1000 --log embedded|nats`.
+//! Kill -9 under load, again and again: `--cycles 1000 --log embedded|nats`; or a large import, interrupted: `--import 1000000`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use tests::importing::Importing;
+use tests::server::ServerSetup;
 use tests::torture::{Torture, TorturedLog};
 
 /// Cycles of a run that does not say how many.
 const CYCLES: u64 = 1_000;
-const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED]";
+const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED] | --import LINES";
 
 fn main() -> ExitCode {
     // It is its own victim: started with a verb of `rescind`, it is `rescind`.
-    if std::env::args().nth(1).is_some_and(|first| first == "serve") {
+    if std::env::args().nth(1).is_some_and(|first| first == "serve" || first == "import") {
         return cli::run();
+    }
+    if let Some(importing) = parse_import(std::env::args().skip(1)) {
+        return tell(importing.run().map(|imported| format!("every key stands once: {imported:?}")));
     }
     let Some(torture) = parse(std::env::args().skip(1)) else {
         let _ = writeln!(io::stderr(), "{USAGE}");
@@ -21,15 +26,29 @@ fn main() -> ExitCode {
     let ran = torture.run(|tally| {
         let _ = writeln!(io::stderr(), "{tally:?}");
     });
+    tell(ran.map(|tally| format!("nothing was lost: {tally:?}")))
+}
+
+fn tell(ran: Result<String, String>) -> ExitCode {
     match ran {
-        Ok(tally) => {
-            let _ = writeln!(io::stdout(), "nothing was lost: {tally:?}");
+        Ok(well) => {
+            let _ = writeln!(io::stdout(), "{well}");
             ExitCode::SUCCESS
         }
         Err(lost) => {
             let _ = writeln!(io::stdout(), "{lost}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn parse_import(mut words: impl Iterator<Item = String>) -> Option<Importing> {
+    let program = std::env::current_exe().ok()?;
+    match (words.next()?.as_str(), words.next()?, words.next()) {
+        ("--import", lines, None) => {
+            Some(Importing { lines: lines.parse().ok()?, setup: ServerSetup::embedded(), program })
+        }
+        _ => None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Actor, Cause, CommandId, Envelope, Environment, Event, EventId, KeyId, KeyIssued, KeyRevoked, Labels,
-    Networks, Owner, OwnerTag, Personal, PersonalText, Position, RequestTag, Revision, RevokeReason,
+    Actor, Cause, CommandId, Envelope, Environment, Event, EventId, Grant, KeyId, KeyIssued, KeyRevoked,
+    Labels, Networks, Owner, OwnerTag, Personal, PersonalText, Position, RequestTag, Revision, RevokeReason,
     ScopeSet, SecretDigest, StreamName, TenantOpened, Timestamp,
 };
 use eventlog::jetstream::JetStream;
@@ -23,18 +23,21 @@ const LIFE: [fn() -> Event; 2] = [
     || {
         Event::KeyIssued(Box::new(KeyIssued {
             prefix: "rsk".parse().unwrap(),
-            environment: Environment::Live,
             digest: SecretDigest::from_bytes([7; 32]),
-            name: None,
-            owner: Owner {
-                tag: OwnerTag::from_bytes([1; 16]),
-                name: Personal::Plain(PersonalText::name("list-sender").unwrap()),
+            grant: Grant {
+                environment: Environment::Live,
+                name: None,
+                owner: Owner {
+                    tag: OwnerTag::from_bytes([1; 16]),
+                    name: Personal::Plain(PersonalText::name("list-sender").unwrap()),
+                },
+                scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
+                labels: Labels::default(),
+                networks: Networks::default(),
+                expires_at: None,
             },
-            scopes: ScopeSet::parse(["campaigns:send"]).unwrap(),
-            labels: Labels::default(),
-            networks: Networks::default(),
-            expires_at: None,
             issuer: None,
+            predecessor: None,
         }))
     },
     || Event::KeyRevoked(KeyRevoked { reason: RevokeReason::Unused, note: None }),

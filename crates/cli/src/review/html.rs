@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::cells;
-use crate::output::text;
 
 /// Below it the page; the sum is written last, since only then it is known, and shown first.
 const STYLE: &str = "\

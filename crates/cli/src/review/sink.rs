@@ -21,9 +21,8 @@ pub(super) struct Page<'a> {
 }
 
 /// A review on its way out.
-pub(super) struct Sink<'a> {
+pub(super) struct Sink {
     format: Format,
-    page: Page<'a>,
     out: Box<dyn Write>,
     /// The file, where there is one.
     path: Option<PathBuf>,
@@ -36,8 +35,8 @@ pub(super) struct Sink<'a> {
     paint: Paint,
 }
 
-impl<'a> Sink<'a> {
-    pub(super) fn open(format: Format, path: Option<&Path>, page: Page<'a>) -> Result<Self, Failure> {
+impl Sink {
+    pub(super) fn open(format: Format, path: Option<&Path>, page: Page<'_>) -> Result<Self, Failure> {
         let (out, paint): (Box<dyn Write>, _) = match path {
             None => (Box::new(BufWriter::new(io::stdout())), Paint::stdout()),
             Some(path) => {
@@ -54,7 +53,6 @@ impl<'a> Sink<'a> {
         let table = Table::new(&["KEY ID", "NAME", "OWNER", "FINDING", "SINCE"]);
         let mut sink = Self {
             format,
-            page,
             out,
             path: path.map(Path::to_owned),
             table,

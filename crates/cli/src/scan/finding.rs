@@ -11,6 +11,9 @@ use crate::screen::printable;
 /// Characters of a commit that people are shown: git's own short form is rarely longer.
 const SHORT_ID: usize = 12;
 
+/// Characters of a place that the server takes; of a longer one the end says more.
+const MAX_REPORTED: usize = 1024;
+
 /// What was searched.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin<'a> {
@@ -44,6 +47,19 @@ impl Origin<'_> {
             Self::Object(object) => object.name(),
         }
     }
+}
+
+/// The place as a report names it, for whoever reads the key's history without this folder at hand: with the repository that
+/// a commit is in.
+pub(super) fn reported(origin: &Origin<'_>, place: Place) -> String {
+    let name = match origin {
+        Origin::Object(object) => format!("{}@{}", object.repository.display(), object.name()),
+        Origin::File(_) | Origin::Stdin => origin.name(),
+    };
+    let at = format!(":{}:{}", place.line, place.column);
+    let name = printable(&name);
+    let from = name.chars().count().saturating_sub(MAX_REPORTED - at.len());
+    name.chars().skip(from).chain(at.chars()).collect()
 }
 
 impl Object<'_> {
@@ -120,6 +136,12 @@ mod tests {
         assert!(line(&object("blob", "a b.env"), place, &key).starts_with("4f2c1d0a9b8c:a b.env:3:12  rsk"));
         assert!(line(&object("commit", ""), place, &key).starts_with("0123456789ab:(message):3:12  rsk"));
         assert!(line(&object("tag", "spring"), place, &key).starts_with("0123456789ab:(tag spring):3:12"));
+        let blob = object("blob", "a b.env");
+        assert_eq!(reported(&file, place), "config/mailer.env:3:12");
+        assert_eq!(reported(&blob, place), ".@4f2c1d0a9b8c:a b.env:3:12");
+        let long = "ä/".repeat(1000);
+        let cut = reported(&Origin::File(Path::new(&long)), place);
+        assert!(cut.chars().count() == MAX_REPORTED && cut.ends_with("ä/:3:12"), "{cut}");
         let forged = Origin::File(Path::new("a\n\u{1b}[2Jb"));
         assert_eq!(line(&forged, place, &key).lines().count(), 1);
         for told in [to_json(&file, place, &key), to_json(&object("blob", "x"), place, &key)] {

@@ -1,6 +1,6 @@
 //! One run of the search: several workers on the files, and the one place where what is found is counted and printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -12,9 +12,10 @@ use std::thread;
 use domain::{KeyId, ParsedKey};
 use zeroize::Zeroizing;
 
-use super::finding::{Object, Origin, line, to_json};
+use super::finding::{Object, Origin, line, reported, to_json};
 use super::window::{Place, Window};
 use crate::failure::Failure;
+use crate::leak::send::Leak;
 use crate::progress::Progress;
 use crate::screen::{self, printable};
 
@@ -26,6 +27,9 @@ const BATCH: usize = 32;
 const BATCHES: usize = 64;
 /// Unreadable places that are named; the rest is counted.
 const MAX_NAMED: u64 = 50;
+
+/// Keys that one run reports; another run finds the rest, since what was reported can be left out with --ignore.
+pub(super) const MAX_LEAKS: usize = 10_000;
 
 /// How far the search is. Counted by workers, read for the progress line.
 #[derive(Debug, Default)]
@@ -85,29 +89,35 @@ impl Counts {
 pub(super) struct Search<'a> {
     pub(super) counts: &'a Counts,
     progress: &'a Progress,
-    ignored: BTreeSet<KeyId>,
-    json: bool,
+    wanted: Wanted,
     stop: AtomicBool,
     // Printing goes through this lock, so that lines do not mix.
     told: Mutex<Told>,
 }
 
+/// What of the findings is wanted.
+pub(super) struct Wanted {
+    /// Nothing of these keys.
+    pub(super) ignored: BTreeSet<KeyId>,
+    /// Each as a line of JSON.
+    pub(super) json: bool,
+    /// The secrets too, to report them afterwards.
+    pub(super) secrets: bool,
+}
+
 #[derive(Default)]
 struct Told {
     keys: BTreeSet<KeyId>,
+    // By the digest of the secret: beside a key there may be others with its id that somebody made up.
+    leaks: BTreeMap<[u8; 32], (KeyId, Leak)>,
     // Repository, path, key: a file that changes a hundred times holds its key in a hundred blobs.
     in_history: BTreeSet<(PathBuf, String, KeyId)>,
     failure: Option<Failure>,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
-        counts: &'a Counts,
-        progress: &'a Progress,
-        ignored: BTreeSet<KeyId>,
-        json: bool,
-    ) -> Self {
-        Self { counts, progress, ignored, json, stop: AtomicBool::new(false), told: Mutex::default() }
+    pub(super) fn new(counts: &'a Counts, progress: &'a Progress, wanted: Wanted) -> Self {
+        Self { counts, progress, wanted, stop: AtomicBool::new(false), told: Mutex::default() }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -127,6 +137,13 @@ impl<'a> Search<'a> {
     /// The keys that were found.
     pub(super) fn found(&self) -> BTreeSet<KeyId> {
         self.told().keys.clone()
+    }
+
+    /// What is to be reported, by key. Leaves nothing of it here.
+    pub(super) fn take_leaks(&self) -> Vec<(KeyId, Leak)> {
+        let mut leaks: Vec<_> = std::mem::take(&mut self.told().leaks).into_values().collect();
+        leaks.sort_by_key(|(key_id, _)| *key_id);
+        leaks
     }
 
     /// Tells of what could not be searched: then "none found" would say too much.
@@ -178,11 +195,14 @@ impl<'a> Search<'a> {
     fn tell(&self, origin: &Origin<'_>, place: Place, text: &Zeroizing<String>) {
         // What is found has parsed once.
         let Ok(key) = ParsedKey::parse(text) else { return };
-        if self.ignored.contains(&key.key_id) {
+        if self.wanted.ignored.contains(&key.key_id) {
             return;
         }
-        let line =
-            if self.json { to_json(origin, place, &key).to_string() } else { line(origin, place, &key) };
+        let line = if self.wanted.json {
+            to_json(origin, place, &key).to_string()
+        } else {
+            line(origin, place, &key)
+        };
         let mut told = self.told();
         if let Origin::Object(object) = origin
             && object.kind == "blob"
@@ -192,6 +212,10 @@ impl<'a> Search<'a> {
         }
         let _ = add(&self.counts.found, 1);
         told.keys.insert(key.key_id);
+        if self.wanted.secrets && told.leaks.len() < MAX_LEAKS {
+            let leak = || Leak { token: text.clone(), url: Some(reported(origin, place)) };
+            told.leaks.entry(key.digest().to_bytes()).or_insert_with(|| (key.key_id, leak()));
+        }
         if let Err(failure) = self.progress.aside(|| screen::data(&line)) {
             told.failure.get_or_insert(failure);
             self.stop.store(true, Ordering::Relaxed);

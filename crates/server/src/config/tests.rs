@@ -36,6 +36,7 @@ fn the_default_file_names_every_setting() {
     assert!(nats_replicas.is_some() && nats_creds.is_some());
     let FileSettings { nats_ca, nats_monitor, tls_cert, tls_key, insecure, log_format, log_level, .. } =
         &file;
+    assert!(file.leaks_github_keys.is_some());
     assert!(nats_ca.is_some() && nats_monitor.is_some() && tls_cert.is_some() && tls_key.is_some());
     assert!(insecure.is_some() && log_format.is_some() && log_level.is_some());
 }
@@ -61,6 +62,8 @@ fn each_refusal_names_its_setting_and_the_remedy() {
     refused(args(), "nats_replicas = 3", "nats_replicas", "the log is embedded");
     refused(args(), "log = 'nats://a:4222'\nnats_replicas = 9", "nats_replicas", "1 to 5");
     refused(args(), "tls_cert = 'c.pem'", "tls_key", "private key");
+    refused(args(), "leaks_github_keys = 'http://keys.example.com/'", "leaks_github_keys", "https://");
+    refused(args(), "leaks_github_keys = ''", "leaks_github_keys", "a file");
     refused(args(), "log_format = 'xml'", "log_format", "json");
     refused(args(), "log_level = 'x=loud'", "log_level", "info");
     let recover = ServeArgs { recover_operator: true, ..args() };
@@ -74,6 +77,21 @@ fn no_error_repeats_a_url_that_may_hold_a_password() {
     assert!(!error.contains("hunter2") && !typed.contains("hunter2"), "{error} {typed}");
     let good = resolved(args(), "log = 'nats://mailer:hunter2@a:4222'").unwrap();
     assert!(!format!("{good:?}").contains("hunter2"));
+    let keys = resolved(args(), "leaks_github_keys = 'https://mailer:hunter2@a/keys'").unwrap_err();
+    assert!(!keys.to_string().contains("hunter2"));
+}
+
+#[test]
+fn the_keys_of_scanners_are_in_a_file_or_at_an_address() {
+    let place = |text: &str| resolved(args(), &format!("leaks_github_keys = '{text}'")).unwrap();
+    let file = |path: &str| Some(KeyListPlace::File(path.into()));
+    assert_eq!(
+        place("/etc/rescind/github-keys.json").leaks_github_keys,
+        file("/etc/rescind/github-keys.json")
+    );
+    for url in ["https://api.github.com/meta/public_keys/secret_scanning", "http://127.0.0.1:9/keys"] {
+        assert_eq!(place(url).leaks_github_keys, Some(KeyListPlace::Url(url.to_owned())));
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::config::Role;
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
+use crate::leaks::Signers;
+use crate::policy::watch::PolicyWatch;
 use crate::usage::UsageMeter;
 
 /// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
@@ -25,6 +27,8 @@ const REACH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Commands under way at once: enough for a thousand that wait for one batch of a log on NATS, and for another behind it.
 const COMMANDS: usize = 2048;
+/// Imports under way at once: together they leave room in the log's lowest queue.
+const IMPORTS: usize = 3;
 /// Verifies under way at once. One takes microseconds once its body is there; more than this are slow senders.
 const VERIFIES: usize = 1024;
 /// Reads of views under way at once: each may occupy one of the runtime's 512 threads that may wait.
@@ -39,6 +43,7 @@ const READINGS: usize = 16;
 /// How many of each kind may be under way. A gate a kind, so that no load of verifies keeps a revocation out.
 pub(crate) struct Gates {
     pub(crate) commands: Semaphore,
+    pub(crate) imports: Arc<Semaphore>,
     pub(crate) verifies: Semaphore,
     pub(crate) reads: Semaphore,
     pub(crate) opens: Semaphore,
@@ -50,6 +55,7 @@ impl Default for Gates {
     fn default() -> Self {
         Self {
             commands: Semaphore::new(COMMANDS),
+            imports: Arc::new(Semaphore::new(IMPORTS)),
             verifies: Semaphore::new(VERIFIES),
             reads: Semaphore::new(READS),
             opens: Semaphore::new(OPENS),
@@ -73,6 +79,8 @@ pub(crate) struct App {
     /// What is on record of verdicts, and where those of this server are counted.
     pub(crate) usage: Usage,
     pub(crate) meter: Arc<UsageMeter>,
+    /// What the worker that applies policies has seen.
+    pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.
     pub(crate) projection: Weak<Projection>,
     pub(crate) ambient: Arc<dyn Ambient>,
@@ -83,6 +91,7 @@ pub(crate) struct App {
     pub(crate) operators: TenantId,
     pub(crate) gates: Gates,
     pub(crate) meters: Meters,
+    pub(crate) signers: Signers,
     /// Set once an operator stands in the log and tenant `default` is open.
     pub(crate) bootstrapped: AtomicBool,
     /// Set when a worker that must not end has ended.
@@ -111,6 +120,19 @@ impl App {
             return Ok(());
         }
         Err(not_reached(position, self.index.applied()))
+    }
+
+    /// Waits until the index has taken in all that the log holds now: another server may be ahead of this one, and what is
+    /// not found before may be found then.
+    pub(crate) async fn reach_head(&self) -> Result<(), Problem> {
+        let away = |reason: String| Problem::new(&codes::UNAVAILABLE).detail(reason).retry();
+        let head = timeout(REACH_WITHIN, self.log.head()).await;
+        let head = head.map_err(|_elapsed| away("the log did not answer in time".to_owned()))?;
+        let head = head.map_err(|error| away(error.to_string()))?;
+        if self.application.wait_applied(head, REACH_WITHIN).await {
+            return Ok(());
+        }
+        Err(away(format!("this server has heard {} of {head} events", self.index.applied())))
     }
 
     /// Waits until a view has taken in `min_position`.

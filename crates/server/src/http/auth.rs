@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use domain::{Issuer, KeyId, Permission, ScopeSet, TenantId, Widening, operator};
 use verify::{Answer, Holder, Verdict, VerifyRequest};
 
@@ -48,21 +48,35 @@ impl FromRequestParts<Arc<App>> for Asker {
     }
 }
 
+/// What `Authorization` holds. A secret: not `Debug`.
+pub(crate) enum Bearer<'a> {
+    Token(&'a str),
+    /// Nothing, more than one, or of another scheme.
+    Missing,
+    Malformed,
+}
+
+/// The token that a request presents.
+pub(crate) fn bearer(headers: &HeaderMap) -> Bearer<'_> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (sent.next(), sent.next()) else { return Bearer::Missing };
+    match value.to_str().ok().and_then(|text| text.split_once(' ')) {
+        None => Bearer::Malformed,
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Bearer::Token(token.trim()),
+        Some(_) => Bearer::Missing,
+    }
+}
+
 impl Operator {
     /// The verdict on the key that a request presents.
     fn presented(parts: &Parts, app: &App) -> Result<(Answer, Option<IpAddr>), Problem> {
-        let missing = || Problem::new(&codes::OPERATOR_MISSING);
-        let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (sent.next(), sent.next()) else { return Err(missing()) };
-        let malformed = || Problem::new(&codes::OPERATOR_MALFORMED);
-        let text = value.to_str().map_err(|_| malformed())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
+        let token = match bearer(&parts.headers) {
+            Bearer::Token(token) => token,
+            Bearer::Missing => return Err(Problem::new(&codes::OPERATOR_MISSING)),
+            Bearer::Malformed => return Err(Problem::new(&codes::OPERATOR_MALFORMED)),
+        };
         let network = peer(parts);
-        let request =
-            VerifyRequest { token: token.trim(), tenant: Some(&app.operators), scope: None, network };
+        let request = VerifyRequest { token, tenant: Some(&app.operators), scope: None, network };
         Ok((app.index.verify(&request, app.moment()), network))
     }
 
@@ -150,6 +164,16 @@ impl Operator {
             || self.bound_to().any(|tenant| operator::permits_in(&self.scopes, permission, &tenant))
     }
 
+    /// The tenant in which alone the permission is held.
+    pub(crate) fn only_tenant(&self, permission: Permission) -> Option<TenantId> {
+        let mut tenants =
+            self.bound_to().filter(|tenant| operator::permits_in(&self.scopes, permission, tenant));
+        let only = tenants.next()?;
+        let is_only =
+            !operator::permits_everywhere(&self.scopes, permission) && tenants.all(|tenant| tenant == only);
+        is_only.then_some(only)
+    }
+
     /// The tenants that scopes are bound to.
     fn bound_to(&self) -> impl Iterator<Item = TenantId> {
         self.scopes.iter().filter_map(|scope| scope.as_str().split_once('/')?.0.parse().ok())
@@ -195,6 +219,17 @@ mod tests {
             "acme",
             Some("scope_missing"),
         );
+    }
+
+    #[test]
+    fn an_operator_of_one_tenant_is_told_from_one_of_many() {
+        let only = |scopes: &[&str]| {
+            operator(scopes).only_tenant(Permission::Verify).map(|tenant| tenant.as_str().to_owned())
+        };
+        assert_eq!(only(&["acme/verify", "acme/keys:read", "other/feed"]).as_deref(), Some("acme"));
+        assert_eq!(only(&["acme/verify", "other/verify"]), None);
+        assert_eq!(only(&["acme/verify", "verify"]), None);
+        assert_eq!(only(&["acme/keys:read"]), None);
     }
 
     #[test]

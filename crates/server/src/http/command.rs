@@ -1,5 +1,6 @@
 //! What every write has in common: command id, trace, actor, the time it may take, and `Rescind-Position` on its answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use application::{Changed, CommandError, Request};
@@ -107,16 +108,31 @@ fn trace_context(headers: &HeaderMap) -> Option<Box<str>> {
 impl Meta {
     /// The command's request, now that it is known who asks.
     pub(crate) fn by(self, operator: &Operator) -> Request {
-        let network = operator.network.and_then(|address| PersonalText::name(&address.to_string()).ok());
+        let actor = Actor::Operator { key_id: operator.key_id, network: network(operator.network) };
+        self.of(actor, Cause::Command)
+    }
+
+    /// The request of whoever holds the key that it is about.
+    pub(crate) fn by_holder(self, address: Option<IpAddr>) -> Request {
+        self.of(Actor::Holder { network: network(address) }, Cause::Command)
+    }
+
+    /// The request of any actor.
+    pub(crate) fn of(self, actor: Actor, cause: Cause) -> Request {
         Request {
-            actor: Actor::Operator { key_id: operator.key_id, network: network.map(Personal::Plain) },
-            cause: Cause::Command,
+            actor,
+            cause,
             command_id: self.command_id,
             may_be_repeat: self.may_be_repeat,
             if_match: self.if_match,
             trace_context: self.trace_context,
         }
     }
+}
+
+fn network(address: Option<IpAddr>) -> Option<Personal> {
+    let text = address.and_then(|address| PersonalText::name(&address.to_string()).ok());
+    text.map(Personal::Plain)
 }
 
 /// What every change of a key answers.

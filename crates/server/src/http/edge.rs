@@ -34,6 +34,8 @@ const REQUEST_ID_MAX: usize = 64;
 pub(crate) enum Class {
     /// Changes something.
     Command,
+    /// Changes much, line by line; how many are open is bounded where they begin.
+    Import,
     /// Asks for verdicts.
     Verify,
     /// Asks the views.
@@ -55,7 +57,7 @@ impl Edge {
     fn gate(&self) -> &Semaphore {
         let gates = &self.app.gates;
         match self.class {
-            Class::Command => &gates.commands,
+            Class::Command | Class::Import => &gates.commands,
             Class::Verify => &gates.verifies,
             Class::Read | Class::Stream => &gates.reads,
             Class::Open => &gates.opens,
@@ -65,7 +67,7 @@ impl Edge {
     const fn time(&self) -> Duration {
         match self.class {
             Class::Command => COMMAND_REQUEST_WITHIN,
-            Class::Verify | Class::Read | Class::Stream | Class::Open => REQUEST_WITHIN,
+            Class::Import | Class::Verify | Class::Read | Class::Stream | Class::Open => REQUEST_WITHIN,
         }
     }
 }
@@ -139,7 +141,7 @@ fn tell(
         504 => {
             warn!(%method, route, status, ms, request_id = id, code, detail, "the outcome of a command is unknown");
         }
-        _ if class == Class::Command => {
+        _ if matches!(class, Class::Command | Class::Import) => {
             info!(%method, route, status, ms, request_id = id, code, detail, "command");
         }
         _ => debug!(%method, route, status, ms, request_id = id, code, "request"),

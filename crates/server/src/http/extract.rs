@@ -39,14 +39,19 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        check_headers(request.headers())?;
-        // Whoever sends more than announced or without announcing is stopped while reading.
-        match timeout(BODY_WITHIN, to_bytes(request.into_body(), BODY_MAX)).await {
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Err(_elapsed) => Err(Problem::new(&codes::REQUEST_TIMEOUT)),
-            Ok(Err(error)) if is_too_large(&error) => Err(Problem::new(&codes::BODY_TOO_LARGE)),
-            Ok(Err(_)) => Err(Problem::new(&codes::MALFORMED_JSON).detail("the body broke off")),
-        }
+        read_json(request, BODY_MAX).await.map(Self)
+    }
+}
+
+/// A body that is said to be JSON and no larger than the route takes.
+pub(crate) async fn read_json(request: Request, max: usize) -> Result<Bytes, Problem> {
+    check_headers(request.headers(), max)?;
+    // Whoever sends more than announced or without announcing is stopped while reading.
+    match timeout(BODY_WITHIN, to_bytes(request.into_body(), max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Err(_elapsed) => Err(Problem::new(&codes::REQUEST_TIMEOUT)),
+        Ok(Err(error)) if is_too_large(&error) => Err(Problem::new(&codes::BODY_TOO_LARGE)),
+        Ok(Err(_)) => Err(Problem::new(&codes::MALFORMED_JSON).detail("the body broke off")),
     }
 }
 
@@ -61,7 +66,7 @@ fn is_too_large(error: &axum::Error) -> bool {
     false
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_headers(headers: &HeaderMap, max: usize) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::new(&codes::UNSUPPORTED_ENCODING));
@@ -72,7 +77,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE));
     }
     let announced = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_MAX as u64) {
+    if announced.is_some_and(|length| length > max as u64) {
         return Err(Problem::new(&codes::BODY_TOO_LARGE));
     }
     Ok(())
@@ -236,6 +241,18 @@ impl<S: Send + Sync> FromRequestParts<S> for OfKey {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let tenant = path_parameter(parts, state, "tenant").await?;
         Ok(Self(tenant, path_parameter(parts, state, "key_id").await?))
+    }
+}
+
+/// The policy's name in the path, as it was written.
+pub(crate) struct OfPolicy(pub(crate) TenantId, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfPolicy {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let tenant = path_parameter(parts, state, "tenant").await?;
+        Ok(Self(tenant, path_parameter(parts, state, "name").await?))
     }
 }
 

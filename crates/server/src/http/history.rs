@@ -52,6 +52,8 @@ pub(crate) async fn history(
 ) -> Result<Response, Problem> {
     operator.require_in(Permission::KeysRead, &tenant)?;
     app.reach_view(app.history.status(), query.min_position).await?;
+    // The recall that hit the key stands in the tenant's history; the key's row leads there.
+    app.reach_view(app.keys.status(), query.min_position).await?;
     let stream = StreamName::Key(tenant, key_id);
     let after = Position::new(query.after.unwrap_or(0));
     let page = app.history.events(&stream, after, page_limit(query.limit)?).await?;

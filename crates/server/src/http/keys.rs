@@ -26,22 +26,22 @@ use crate::http::tenants::PersonalJson;
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssueKeyBody {
     /// Whom it belongs to: a person, a machine.
-    owner: String,
+    pub(crate) owner: String,
     /// What people call it.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What it may do, such as `campaigns:send`; a trailing `*` segment stands for the rest. None: nothing but to be valid.
     #[serde(default)]
-    scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// Names and values, such as `service` and `mailer`.
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// `live` or `test`; live unless said otherwise.
-    environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// Addresses and blocks that it may be used from; none means anywhere.
     #[serde(default)]
-    networks: Vec<String>,
+    pub(crate) networks: Vec<String>,
     /// When its time is up, RFC 3339; none means never.
-    expires_at: Option<String>,
+    pub(crate) expires_at: Option<String>,
 }
 
 /// A key as it is shown; its secret is not known to anybody but its holder.
@@ -175,6 +175,11 @@ impl From<&KeyRow> for KeyJson {
 
 impl IssueKeyBody {
     fn read(self, tenant: TenantId, operator: &Operator) -> Result<IssueRequest, Problem> {
+        Ok(IssueRequest { tenant, grant: self.grant()?, issuer: Some(operator.as_issuer()) })
+    }
+
+    /// What is asked to come with the key.
+    pub(crate) fn grant(self) -> Result<AskedGrant, Problem> {
         let name = self.name.as_deref().map(PersonalText::name).transpose();
         let labels =
             self.labels.iter().map(|(name, value)| Label::new(name, value)).collect::<Result<Vec<_>, _>>();
@@ -183,7 +188,7 @@ impl IssueKeyBody {
             Some(text) => text.parse().map_err(|_| invalid("environment", &"it is live or test"))?,
         };
         let expires_at = self.expires_at.as_deref().map(parse_rfc3339).transpose();
-        let grant = AskedGrant {
+        Ok(AskedGrant {
             environment,
             name: name.map_err(|error| invalid("name", &error))?,
             owner: PersonalText::name(&self.owner).map_err(|error| invalid("owner", &error))?,
@@ -191,8 +196,7 @@ impl IssueKeyBody {
             labels: labels.and_then(Labels::new).map_err(|error| invalid("labels", &error))?,
             networks: Networks::parse(&self.networks).map_err(|error| invalid("networks", &error))?,
             expires_at: expires_at.map_err(|error| invalid("expires_at", &error))?,
-        };
-        Ok(IssueRequest { tenant, grant, issuer: Some(operator.as_issuer()) })
+        })
     }
 }
 

@@ -117,11 +117,13 @@ impl Problem {
 
     /// RFC 6750: no error is named where no key was presented.
     fn challenge(&self) -> HeaderValue {
-        HeaderValue::from_static(if *self.code == codes::OPERATOR_MISSING {
-            "Bearer realm=\"rescind\""
-        } else {
-            "Bearer realm=\"rescind\", error=\"invalid_token\""
-        })
+        HeaderValue::from_static(
+            if *self.code == codes::OPERATOR_MISSING || *self.code == codes::KEY_MISSING {
+                "Bearer realm=\"rescind\""
+            } else {
+                "Bearer realm=\"rescind\", error=\"invalid_token\""
+            },
+        )
     }
 }
 

@@ -1,8 +1,9 @@
 //! `POST /v1/tenants/{tenant}/keys/{key_id}/revoke`: the key may never be used again.
 
+use application::Changed;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{Permission, RevokeKey, RevokeReason};
+use domain::{KeyId, Permission, RevokeKey, RevokeReason, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
@@ -110,17 +111,29 @@ pub(crate) async fn revoke(
         true => app.application.cascade_from(&request, &tenant, key_id, reason).await?,
         false => Vec::new(),
     };
-    let answer = Revoked {
-        position: changed.position.get(),
-        key_id: key_id.to_string(),
-        tenant: tenant.to_string(),
-        reason: reason.as_str(),
-        revoked_at: format_rfc3339(changed.occurred_at),
-        revision: changed.revision.get(),
-        effective: true,
-        enforced: "unknown",
-        cascaded: cascaded.iter().map(CascadedJson::from).collect(),
-        repeated: changed.repeated,
-    };
-    Ok(at_position(axum::Json(answer).into_response(), changed.position))
+    let cascaded = cascaded.iter().map(CascadedJson::from).collect();
+    Ok(Revoked::answer((&tenant, key_id), reason, changed, cascaded))
+}
+
+impl Revoked {
+    pub(crate) fn answer(
+        (tenant, key_id): (&TenantId, KeyId),
+        reason: RevokeReason,
+        changed: Changed,
+        cascaded: Vec<CascadedJson>,
+    ) -> Response {
+        let answer = Self {
+            position: changed.position.get(),
+            key_id: key_id.to_string(),
+            tenant: tenant.to_string(),
+            reason: reason.as_str(),
+            revoked_at: format_rfc3339(changed.occurred_at),
+            revision: changed.revision.get(),
+            effective: true,
+            enforced: "unknown",
+            cascaded,
+            repeated: changed.repeated,
+        };
+        at_position(axum::Json(answer).into_response(), changed.position)
+    }
 }

@@ -4,38 +4,49 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, get, patch, post, put};
 
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, configure, events, feed, health, history, keys, metrics, openapi, recalls, revoke, suspend,
-    tenants, usage, verify,
+    amend, configure, events, feed, health, history, imports, keys, leaks, metrics, openapi, policies,
+    recalls, review, revoke, rotations, self_revoke, suspend, tenants, usage, verify,
 };
 
 type Route = MethodRouter<Arc<App>>;
 
 /// The interface to a node.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let commands: [(&str, Route); 8] = [
+    let commands: [(&str, Route); 14] = [
         ("/v1/tenants", post(tenants::open)),
         ("/v1/tenants/{tenant}", patch(configure::configure).delete(configure::close)),
+        ("/v1/tenants/{tenant}/policies/{name}", put(policies::set).delete(policies::remove)),
         ("/v1/tenants/{tenant}/recalls", post(recalls::recall)),
         ("/v1/tenants/{tenant}/keys", post(keys::issue)),
         ("/v1/tenants/{tenant}/keys/{key_id}", patch(amend::amend)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/rotate", post(rotations::rotate)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/rotation/finish", post(rotations::finish)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/rotation/cancel", post(rotations::cancel)),
         ("/v1/tenants/{tenant}/keys/{key_id}/suspend", post(suspend::suspend)),
         ("/v1/tenants/{tenant}/keys/{key_id}/reinstate", post(suspend::reinstate)),
         ("/v1/tenants/{tenant}/keys/{key_id}/revoke", post(revoke::revoke)),
+        ("/v1/self/revoke", post(self_revoke::revoke)),
+        ("/v1/leaks", post(leaks::report)),
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
-    let reads: [(&str, Route); 5] = [
+    let reads: [(&str, Route); 9] = [
         ("/v1/tenants", get(tenants::list)),
+        ("/v1/tenants/{tenant}/policies", get(policies::list)),
+        ("/v1/tenants/{tenant}/policies/try", post(policies::try_out)),
+        ("/v1/tenants/{tenant}/review", get(review::show)),
+        ("/v1/tenants/{tenant}/rotations", get(rotations::list)),
         ("/v1/tenants/{tenant}/keys", get(keys::list)),
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
     ];
+    let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
     let streams: [(&str, Route); 2] = [("/v1/feed", get(feed::feed)), ("/v1/events", get(events::events))];
     let open: [(&str, Route); 4] = [
         ("/livez", get(health::live)),
@@ -45,6 +56,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     ];
     Router::new()
         .merge(group(&app, Class::Command, commands))
+        .merge(group(&app, Class::Import, imports))
         .merge(group(&app, Class::Verify, verifies))
         .merge(group(&app, Class::Read, reads))
         .merge(group(&app, Class::Stream, streams))

@@ -1,9 +1,14 @@
 //! Every route group against a real node on an embedded log: statuses, bodies, headers.
 
+mod change;
 mod feed;
+mod imports;
 mod keys;
 mod kit;
+mod leaks;
 mod limits;
 mod open;
+mod policies;
+mod recalls;
 mod usage;
 mod verify;

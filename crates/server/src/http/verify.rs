@@ -41,7 +41,8 @@ pub(crate) struct VerifyBody<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     network: Option<Cow<'a, str>>,
-    /// The only tenant whose keys count.
+    /// The only tenant whose keys count. An imported key is found only in the tenant that is named; an operator that is bound
+    /// to one tenant need not name it.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
     tenant: Option<Cow<'a, str>>,
@@ -195,8 +196,8 @@ fn json<T: Serialize>(answer: &T) -> Response {
 /// Whose keys an operator may ask about.
 enum Bounds<'a> {
     Everyone,
-    /// Those of the tenants that the operator's scopes name.
-    Some(&'a Operator),
+    /// Those of the tenants that the operator's scopes name, and which that is if it is one.
+    Some(&'a Operator, Option<TenantId>),
 }
 
 impl<'a> Bounds<'a> {
@@ -204,7 +205,7 @@ impl<'a> Bounds<'a> {
         if operator::permits_everywhere(&operator.scopes, Permission::Verify) {
             Ok(Self::Everyone)
         } else if operator.permits_somewhere(Permission::Verify) {
-            Ok(Self::Some(operator))
+            Ok(Self::Some(operator, operator.only_tenant(Permission::Verify)))
         } else {
             Err(scope_missing(Permission::Verify, None))
         }
@@ -213,7 +214,15 @@ impl<'a> Bounds<'a> {
     fn permit(&self, tenant: &TenantId) -> bool {
         match self {
             Self::Everyone => true,
-            Self::Some(operator) => operator::permits_in(&operator.scopes, Permission::Verify, tenant),
+            Self::Some(operator, _) => operator::permits_in(&operator.scopes, Permission::Verify, tenant),
+        }
+    }
+
+    /// The tenant that is meant where none is named.
+    const fn only(&self) -> Option<&TenantId> {
+        match self {
+            Self::Everyone => None,
+            Self::Some(_, only) => only.as_ref(),
         }
     }
 }
@@ -229,12 +238,12 @@ fn judge(
     service: &Service,
     body: &VerifyBody<'_>,
 ) -> Result<Answer, Problem> {
-    let tenant: Option<TenantId> = match body.tenant.as_deref() {
+    let named: Option<TenantId> = match body.tenant.as_deref() {
         // What is no tenant id names no tenant, as in a path.
         Some(text) => Some(text.parse().map_err(|_| Problem::new(&codes::NOT_FOUND))?),
         None => None,
     };
-    if tenant.as_ref().is_some_and(|tenant| !bounds.permit(tenant)) {
+    if named.as_ref().is_some_and(|tenant| !bounds.permit(tenant)) {
         return Err(Problem::new(&codes::NOT_FOUND));
     }
     let scope: Option<Scope> =
@@ -253,7 +262,8 @@ fn judge(
     // A bug for the search for secrets: a panic with a key in hand.
     #[cfg(feature = "planted")]
     assert!(body.scope.as_deref() != Some("planted:panic"), "a planted panic");
-    let request = VerifyRequest { token: &body.key, tenant: tenant.as_ref(), scope: scope.as_ref(), network };
+    let tenant = named.as_ref().or_else(|| bounds.only());
+    let request = VerifyRequest { token: &body.key, tenant, scope: scope.as_ref(), network };
     let moment = app.moment();
     let mut answer = app.index.verify(&request, moment);
     // A key of a tenant that the caller may not ask about is unknown to it, like any other text.

@@ -48,6 +48,14 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// The list of a scanner's public keys cannot be used.
+    #[error(
+        "leaks_github_keys: the file cannot be used: {reason}; it is GitHub's list of public keys, as JSON"
+    )]
+    LeakKeys {
+        /// What is wrong.
+        reason: String,
+    },
     /// The embedded log does not open.
     #[error(transparent)]
     Log(#[from] OpenError),

@@ -161,17 +161,20 @@ async fn issue_many(kit: &Kit, count: u64, at_once: usize) {
             cause: domain::Cause::Command,
             command_id: domain::CommandId::from_u128((u128::from(n) << 64) | 77),
             may_be_repeat: false,
+            if_match: None,
             trace_context: None,
         };
         let asked = application::IssueRequest {
             tenant: "default".parse().unwrap(),
-            environment: domain::Environment::Live,
-            name: None,
-            owner: domain::PersonalText::name("list-sender").unwrap(),
-            scopes: domain::ScopeSet::default(),
-            labels: domain::Labels::default(),
-            networks: domain::Networks::default(),
-            expires_at: None,
+            grant: application::AskedGrant {
+                environment: domain::Environment::Live,
+                name: None,
+                owner: domain::PersonalText::name("list-sender").unwrap(),
+                scopes: domain::ScopeSet::default(),
+                labels: domain::Labels::default(),
+                networks: domain::Networks::default(),
+                expires_at: None,
+            },
             issuer: None,
         };
         app.application.issue_key(&request, asked).await.unwrap();
