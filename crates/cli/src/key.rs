@@ -16,6 +16,7 @@ mod rotate;
 mod show;
 mod suspend;
 mod transfer;
+mod usage;
 mod verify;
 
 use clap::Subcommand;
@@ -36,6 +37,7 @@ pub(crate) enum KeyVerb {
     List(list::List),
     Show(show::Show),
     Verify(verify::Verify),
+    Usage(usage::Usage),
     Rename(rename::Rename),
     Relabel(relabel::Relabel),
     Transfer(transfer::Transfer),
@@ -55,6 +57,7 @@ impl KeyVerb {
             Self::List(list) => list.run(),
             Self::Show(show) => show.run(),
             Self::Verify(verify) => verify.run(),
+            Self::Usage(usage) => usage.run(),
             Self::Rename(rename) => rename.run(),
             Self::Relabel(relabel) => relabel.run(),
             Self::Transfer(transfer) => transfer.run(),

@@ -187,10 +187,10 @@ mod tests {
                 "coverage": {"complete": complete, "unknown": if complete { json!([]) } else { unknown }},
             })
         };
-        let lines = |complete| super::lines(&usage(complete), Paint::plain()).join("\n");
-        assert!(lines(true).contains("never used") && !lines(true).contains("more may have happened"));
-        assert!(lines(false).contains("no use is known") && lines(false).contains("mail-1:8750"));
-        assert!(lines(false).contains("2026-11-23T12:00  ?"), "{}", lines(false));
+        let said = |complete| lines(&usage(complete), Paint::plain()).join("\n");
+        assert!(said(true).contains("never used") && !said(true).contains("more may have happened"));
+        assert!(said(false).contains("no use is known") && said(false).contains("mail-1:8750"));
+        assert!(said(false).contains("2026-11-23T12:00  ?"), "{}", said(false));
     }
 
     #[test]

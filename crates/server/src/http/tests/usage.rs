@@ -13,7 +13,8 @@ use super::kit::Kit;
 const REPORTED_WITHIN: Duration = Duration::from_secs(30);
 
 fn path(key: &Value) -> String {
-    format!("/v1/tenants/default/keys/{}/usage", key["key_id"].as_str().unwrap())
+    let (key_id, position) = (key["key_id"].as_str().unwrap(), &key["position"]);
+    format!("/v1/tenants/default/keys/{key_id}/usage?min_position={position}")
 }
 
 /// The usage of a key once so many verdicts on it are on record.
