@@ -104,7 +104,7 @@ async fn of_two_servers_that_apply_a_policy_one_event_comes_for_each_key() {
     // Used at the other server alone: the first hears of it.
     let used = first.issue("acme", "list-sender");
     let body = json!({"rules": {"suspend_idle_after": "4s", "revoke_idle_after": "8s"}});
-    first.send("PUT", "/v1/tenants/acme/policies/idle", &[], Some(&body)).expect(200);
+    drop(first.send("PUT", "/v1/tenants/acme/policies/idle", &[], Some(&body)).expect(200));
     eventually("all idle keys are revoked", || {
         assert_eq!(second.verdict(&used.key), "valid");
         keys.iter().all(|key| standing(&first, &key.key_id) == "revoked")
@@ -129,7 +129,7 @@ async fn a_policy_waits_for_a_server_that_fell_silent() {
     let key = admin.issue("acme", "list-sender");
     drop(two.kill9());
     let body = json!({"rules": {"suspend_idle_after": "2s"}});
-    admin.send("PUT", "/v1/tenants/acme/policies/idle", &[], Some(&body)).expect(200);
+    drop(admin.send("PUT", "/v1/tenants/acme/policies/idle", &[], Some(&body)).expect(200));
     eventually("it waits, and says for whom", || {
         let listed = admin.get("/v1/tenants/acme/policies").json();
         let state = &listed["policies"][0]["state"];
@@ -146,7 +146,7 @@ fn a_review_is_a_table_json_csv_and_a_page_and_every_remedy_is_a_command() {
     let admin = server.admin();
     admin.open_tenant("acme");
     let body = json!({"owner": "=HYPERLINK(\"x\")", "name": "<b>mailer</b>", "scopes": ["campaigns:send", "lists:*"]});
-    admin.post("/v1/tenants/acme/keys", &body).expect(201);
+    drop(admin.post("/v1/tenants/acme/keys", &body).expect(201));
     rescind(
         &server,
         &["policy", "set", "late", "--tenant", "acme", "--require-networks", "--deny-scope", "lists:*"],

@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "the macro that describes routes writes them")]
 
 mod amend;
+mod answers;
 mod app;
 mod auth;
 pub mod codes;

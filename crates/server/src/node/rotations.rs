@@ -104,7 +104,7 @@ async fn finish_if_due(app: &App, row: &KeyRow, rotation: &RotationRow) -> Resul
             debug!(key.id = %row.key_id, refusal = %refusal, "a rotation that is due was refused");
         }
         Err(error) => {
-            warn!(key.id = %row.key_id, error = %error, "a rotation was not finished; it is tried again")
+            warn!(key.id = %row.key_id, error = %error, "a rotation was not finished; it is tried again");
         }
     }
     Ok(())

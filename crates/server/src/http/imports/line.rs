@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn a_line_is_a_key_with_all_it_can_have() {
         let bare = read_line(&format!(r#"{{"digest":"{HEX}","owner":"mailer"}}"#)).unwrap().unwrap();
-        let named = read_line(&format!(
-            r#" {{"digest":{{"algorithm":"SHA256","value":"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="}},
-            "owner":"mailer","name":"spring","scopes":["campaigns:send"],"labels":{{"service":"mailer"}},
-            "environment":"test","networks":["192.0.2.0/24"],"expires_at":"2031-01-01T00:00:00Z"}} "#
-        ));
+        let named = read_line(
+            r#" {"digest":{"algorithm":"SHA256","value":"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="},
+            "owner":"mailer","name":"spring","scopes":["campaigns:send"],"labels":{"service":"mailer"},
+            "environment":"test","networks":["192.0.2.0/24"],"expires_at":"2031-01-01T00:00:00Z"} "#,
+        );
         let named = named.unwrap().unwrap();
         assert_eq!(bare.digest, SecretDigest::of_token("abc"));
         assert_eq!((bare.digest, named.grant.environment.as_str()), (named.digest, "test"));

@@ -1,0 +1,309 @@
+//! Which error codes each operation of the interface can answer, for its description.
+
+use crate::http::codes::{self, Code};
+
+/// What any request can meet.
+const ALWAYS: &[&Code] = &[&codes::OVERLOADED, &codes::TIMED_OUT, &codes::INTERNAL];
+/// What any request can meet that an operator sends.
+const OPERATOR: &[&Code] = &[
+    &codes::OPERATOR_MISSING,
+    &codes::OPERATOR_MALFORMED,
+    &codes::OPERATOR_UNKNOWN,
+    &codes::OPERATOR_REVOKED,
+    &codes::OPERATOR_EXPIRED,
+    &codes::OPERATOR_SUSPENDED,
+    &codes::OPERATOR_QUARANTINED,
+    &codes::NETWORK_DENIED,
+    &codes::SCOPE_MISSING,
+];
+/// What an operator meets without a lease; only verifying goes on, with the verdict `stale`.
+const STALE: &[&Code] = &[&codes::STALE];
+/// What a body can be.
+const BODY: &[&Code] = &[
+    &codes::MALFORMED_JSON,
+    &codes::REQUEST_TIMEOUT,
+    &codes::BODY_TOO_LARGE,
+    &codes::UNSUPPORTED_MEDIA_TYPE,
+    &codes::UNSUPPORTED_ENCODING,
+    &codes::INVALID_VALUE,
+];
+/// How a command can end.
+const COMMAND: &[&Code] = &[
+    &codes::BAD_HEADER,
+    &codes::COMMAND_ID_REUSED,
+    &codes::UNAVAILABLE,
+    &codes::SEAL_MISSING,
+    &codes::CLOCK_SKEW,
+    &codes::VERIFY_ONLY,
+    &codes::OUTCOME_UNKNOWN,
+];
+/// Why a change of a key that exists is refused.
+const KEY: &[&Code] = &[
+    &codes::NOT_FOUND,
+    &codes::REVISION_MISMATCH,
+    &codes::ALREADY_REVOKED,
+    &codes::ALREADY_RECALLED,
+    &codes::ALREADY_EXPIRED,
+    &codes::KEY_QUARANTINED,
+];
+/// How a question to a view can end.
+const VIEW: &[&Code] =
+    &[&codes::BAD_QUERY, &codes::POSITION_NOT_REACHED, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED];
+/// How a stream can fail to begin.
+const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO_MANY_CLIENTS];
+
+/// The operations and what each can answer, in sets; one that is not here answers [`ALWAYS`].
+const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
+    (
+        &["amend_key"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[&codes::TENANT_CLOSED, &codes::UNCHANGED, &codes::WIDENING_NEEDS_ISSUE, &codes::SCOPE_NOT_HELD],
+            &[&codes::POLICY_DENIES, &codes::EXPIRY_IN_PAST, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (
+        &["suspend_key"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[&codes::ALREADY_SUSPENDED, &codes::SUSPENSION_IN_PAST, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (
+        &["reinstate_key"],
+        &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, KEY, &[&codes::NOT_SUSPENDED, &codes::TENANT_CLOSED]],
+    ),
+    (
+        &["recall_keys"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            VIEW,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NOTHING_MATCHES, &codes::LAST_OPERATOR],
+            &[&codes::PREVIEW_NEEDED, &codes::PREVIEW_INVALID, &codes::PREVIEW_OUTDATED],
+        ],
+    ),
+    (&["review"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]]),
+    (
+        &["list_policies"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED],
+        ],
+    ),
+    (
+        &["set_policy"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::UNCHANGED],
+            &[&codes::TOO_MANY_POLICIES, &codes::NOT_FOR_OPERATORS],
+        ],
+    ),
+    (
+        &["remove_policy"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NO_SUCH_POLICY],
+        ],
+    ),
+    (
+        &["try_policy"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            VIEW,
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::NOT_FOR_OPERATORS],
+            &[&codes::SEAL_MISSING],
+        ],
+    ),
+    (&["list_rotations"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (
+        &["rotate_key"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[
+                &codes::TENANT_CLOSED,
+                &codes::ALREADY_ROTATING,
+                &codes::ROTATION_IN_PAST,
+                &codes::KEY_SUSPENDED,
+            ],
+            &[
+                &codes::KEY_ALREADY_ISSUED,
+                &codes::EXPIRY_IN_PAST,
+                &codes::SCOPE_NOT_HELD,
+                &codes::POLICY_DENIES,
+            ],
+        ],
+    ),
+    (
+        &["finish_rotation"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            KEY,
+            &[&codes::NOT_ROTATING, &codes::SUCCESSOR_UNUSED, &codes::SUCCESSOR_ENDED, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (
+        &["cancel_rotation"],
+        &[ALWAYS, OPERATOR, STALE, COMMAND, KEY, &[&codes::NOT_ROTATING, &codes::LAST_OPERATOR]],
+    ),
+    (
+        &["import_keys"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::BAD_QUERY, &codes::TOO_MANY_IMPORTS],
+            &[&codes::UNSUPPORTED_MEDIA_TYPE, &codes::UNSUPPORTED_ENCODING, &codes::POSITION_NOT_REACHED],
+            &[&codes::IMPORT_IDLE, &codes::DUPLICATE, &codes::KNOWN_OTHERWISE, &codes::LINE_TOO_LONG],
+            &[
+                &codes::UNKNOWN_ALGORITHM,
+                &codes::MALFORMED_JSON,
+                &codes::INVALID_VALUE,
+                &codes::POLICY_DENIES,
+            ],
+            &[&codes::EXPIRY_IN_PAST, &codes::SHUTTING_DOWN],
+        ],
+    ),
+    (
+        &["report_leaks"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::SIGNED_REPORTS_OFF, &codes::SIGNER_UNKNOWN, &codes::SIGNATURE_INVALID],
+            &[&codes::SIGNER_KEYS_UNAVAILABLE, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (
+        &["self_revoke"],
+        &[
+            ALWAYS,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::KEY_MISSING, &codes::KEY_MALFORMED, &codes::KEY_UNKNOWN],
+            &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (
+        &["configure_tenant"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::UNCHANGED],
+        ],
+    ),
+    (
+        &["close_tenant"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NOT_FOR_OPERATORS, &codes::BAD_QUERY],
+        ],
+    ),
+    (&["open_tenant"], &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]]),
+    (
+        &["issue_key"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::KEY_ALREADY_ISSUED],
+            &[&codes::EXPIRY_IN_PAST, &codes::SCOPE_NOT_HELD, &codes::POLICY_DENIES],
+        ],
+    ),
+    (
+        &["revoke_key"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::REVISION_MISMATCH],
+            &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
+        ],
+    ),
+    (&["list_tenants"], &[ALWAYS, OPERATOR, STALE, VIEW]),
+    (
+        &["list_keys"],
+        &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::SEAL_MISSING]],
+    ),
+    (&["show_key", "key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (
+        &["verify", "verify_batch"],
+        &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]],
+    ),
+    (
+        &["feed"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            STREAM,
+            &[&codes::NOT_FOUND, &codes::BAD_HEADER, &codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
+            &[&codes::SHUTTING_DOWN],
+        ],
+    ),
+    (
+        &["events"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            STREAM,
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
+        ],
+    ),
+    (&["ready"], &[ALWAYS, &[&codes::BAD_QUERY]]),
+];
+
+/// Every code that an operation can answer.
+pub(super) fn codes_of(operation: &str) -> Vec<&'static Code> {
+    let found = OPERATIONS.iter().find(|(names, _)| names.contains(&operation));
+    found.map_or_else(|| ALWAYS.to_vec(), |(_, sets)| sets.concat())
+}
