@@ -29,14 +29,14 @@ fn ends(output: &Output, code: i32) -> (String, String) {
 #[test]
 fn a_hundred_thousand_keys_survive_the_death_of_client_and_server() {
     let importing = Importing { lines: 100_000, setup: ServerSetup::embedded(), program: binary() };
-    let imported = importing.run().unwrap();
+    importing.run().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_on_nats_takes_an_import_that_is_interrupted_too() {
     let nats = NatsServer::start().await;
     let importing = Importing { lines: 5_000, setup: ServerSetup::nats(&nats.url()), program: binary() };
-    let imported = tokio::task::spawn_blocking(move || importing.run()).await.unwrap();
+    tokio::task::spawn_blocking(move || importing.run()).await.unwrap().unwrap();
 }
 
 #[test]
