@@ -16,7 +16,7 @@ use crate::when;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Unless told otherwise the old key goes on evidence: when the new one was used and the old one was quiet for a day, for every
-service that used it in the last 30 days. `rescind rotation list` names those that have not moved.
+service that used it in the last 30 days. `rotation list` names those that have not moved.
 
 Examples:
   rescind key rotate 01JDA7W5W6M4Q0T3S8V2N9X1YZ --out mailer.key

@@ -17,8 +17,8 @@ use crate::screen::printable;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Spans are a whole number and d, h, m or s. Lifetimes, scopes and networks are asked of keys from then on; keys that break them
-already are named by `rescind review`. Idle keys are suspended or revoked once it is known that nobody used them.
-`rescind policy try` tells what it would do, before it does.
+already are named by `review`. Idle keys are suspended or revoked once it is known that nobody used them.
+`policy try` tells what it would do, before it does.
 
 Examples:
   rescind policy set house --default-lifetime 90d --longest-lifetime 365d --warn-before-expiry 14d --warn-before-expiry 1d
