@@ -62,6 +62,11 @@ impl Modify for Finish {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("operator", SecurityScheme::Http(bearer));
+        let holder = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The very key that the request is about, of any tenant"))
+            .build();
+        components.add_security_scheme("holder", SecurityScheme::Http(holder));
         document.security = Some(vec![SecurityRequirement::new("operator", Vec::<String>::new())]);
         for item in document.paths.paths.values_mut() {
             operations(item).for_each(|(_, operation)| add_problems(operation));
