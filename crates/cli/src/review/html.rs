@@ -29,6 +29,7 @@ td time{white-space:nowrap}
 .grave{color:var(--grave)}
 .warn{color:var(--warn)}
 code,small.id{font:12.5px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+code span,.id{white-space:nowrap}
 code{display:inline-block;margin-top:6px;padding:3px 8px;border-radius:6px;background:#eef2f6}
 @media print{body{background:#fff;font-size:11px}main{max-width:none;padding:0}tr{break-inside:avoid}thead{display:table-header-group}.sum li,table{border-color:#999}code{background:none;border:1px solid #ccc}}";
 
@@ -66,6 +67,13 @@ fn title(finding: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// A command that is broken between lines at its flags alone, and copies as it stands.
+fn whole_flags(command: &str) -> String {
+    let mut parts = command.split(" --");
+    let verb = parts.next().unwrap_or_default().to_owned();
+    parts.fold(verb, |line, flag| format!("{line} <span>--{flag}</span>"))
+}
+
 /// The beginning of the page.
 pub(super) fn head(tenant: &str, made_at: &str) -> String {
     let (tenant, made_at) = (escaped(tenant), escaped(made_at));
@@ -86,9 +94,10 @@ pub(super) fn row(finding: &Value) -> String {
     let name = if name.is_empty() { "(no name)" } else { &name };
     format!(
         "<tr><td class=\"{}\">{}</td><td>{name}<small class=\"id\">{key_id}</small></td><td>{owner}</td>\
-         <td><time title=\"{since}\">{day}</time></td><td>{evidence}<br><code>{mend}</code></td></tr>\n",
+         <td><time title=\"{since}\">{day}</time></td><td>{evidence}<br><code>{}</code></td></tr>\n",
         class(&kind),
-        title(&kind)
+        title(&kind),
+        whole_flags(&mend)
     )
 }
 
@@ -133,6 +142,9 @@ mod tests {
             page.contains("&lt;script&gt;") && page.contains("Never used") && page.contains("2026-11-23")
         );
         assert!(page.contains("1 findings on 3 keys"));
+        assert!(page.contains(
+            "<code>rescind key suspend 01J <span>--tenant acme</span> <span>--reason unused</span></code>"
+        ));
         for tag in ["table", "tbody", "thead", "section", "main", "ul", "style", "header", "tr", "td", "li"] {
             let opened =
                 page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
