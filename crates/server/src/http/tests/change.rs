@@ -32,7 +32,7 @@ async fn several_changes_are_one_unit_and_nothing_else_changes() {
     let kit = Kit::start().await;
     let key = kit.issue(json!({"name": "spring", "labels": {"service": "mailer"}})).await;
     let body = json!({"name": "autumn", "owner": "list-team", "labels": {"service": "lists"}, "scopes": ["lists:read"],
-        "networks": ["192.0.2.0/24"], "expires_at": "2999-01-01T00:00:00Z"});
+        "networks": ["192.0.2.0/24"], "expires_at": "2999-01-01T00:00:00.000Z"});
     let answer = kit.patch(id(&key), &body).await;
     let changed = answer.is(200);
     assert_eq!((&changed["revision"], answer.header("etag")), (&json!(7), "\"7\""));
