@@ -103,10 +103,10 @@ impl Signers {
             (Err(_), Some(key)) => return Ok(key),
             (Err(_), None) => self.asked.lock().await,
         };
-        let is_old = asked.came.is_none_or(|came| came.elapsed() >= LIST_GROWS_OLD);
+        let has_aged = asked.came.is_none_or(|came| came.elapsed() >= LIST_GROWS_OLD);
         let may_ask = asked.tried.is_none_or(|tried| tried.elapsed() >= REFRESH_EVERY);
         let mut failure = None;
-        if (known.is_none() || is_old) && may_ask {
+        if (known.is_none() || has_aged) && may_ask {
             asked.tried = Some(Instant::now());
             match fetch::list(place, self.list()).await {
                 Ok(list) => {

@@ -17,7 +17,8 @@ const MACHINE_PATHS: [[&str; 2]; 7] = [
 ];
 
 /// Who may stand behind `://` as it is: loopback, and whoever publishes what we speak.
-const HOSTS: [&str; 10] = [
+const HOSTS: [&str; 11] = [
+    "api.github.com",
     "127.0.0.1",
     "[::1]",
     "0.0.0.0",

@@ -166,7 +166,7 @@ async fn quiet_is_what_is_known_to_be_quiet() {
 }
 
 #[tokio::test]
-async fn hours_and_days_fall_out_when_they_are_old() {
+async fn hours_and_days_of_long_ago_fall_out() {
     let (disk, place) = memory();
     let mut server = Server::start(place, 1, NOON).await;
     let mut now = NOON;
