@@ -6,6 +6,8 @@ use projection::{KeyRow, QueryError, RotationRow, RotationState};
 
 use crate::http::App;
 
+/// How long after its last report a verifier is known to be silent: what is concluded ends before that.
+const SILENT_AFTER_MS: u64 = 3_000;
 /// The most verifiers that are named as not having reported.
 const NAMED: usize = 20;
 
@@ -50,7 +52,8 @@ impl Evidence {
             },
         };
         // What was seen until now is not in the sums yet; what everybody has reported is.
-        let now = app.usage.known_until().unwrap_or_default().min(app.ambient.now());
+        let reported = app.usage.known_until().unwrap_or_default().min(app.ambient.now());
+        let now = Timestamp::from_millis(reported.as_millis().saturating_sub(SILENT_AFTER_MS));
         let before = |ms: u64| Timestamp::from_millis(now.as_millis().saturating_sub(ms));
         let quiet = app.usage.quiet_since(&row.tenant, row.key_id, None, now).await?;
         let moved = app.usage.services_of(&row.tenant, rotation.successor, rotation.started_at).await?;
