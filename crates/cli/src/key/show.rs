@@ -66,13 +66,30 @@ impl Show {
         }
         let paint = Paint::stdout();
         screen::data(&format!("standing: {}", standing(paint, &text(&key, "standing"))))?;
-        fields(&key, &SHOWN).iter().try_for_each(|line| screen::data(line))?;
+        fields(&in_words(key), &SHOWN).iter().try_for_each(|line| screen::data(line))?;
         if let Some(events) = history {
             screen::data("")?;
             history_table(&events, paint).iter().try_for_each(|line| screen::data(line))?;
         }
         Ok(Exit::Ok)
     }
+}
+
+/// The key with its nested facts as a line each; what says nothing is left out.
+fn in_words(mut key: Value) -> Value {
+    if key["imported"] == false {
+        key["imported"] = Value::Null;
+    }
+    if key["rotation"].is_object() {
+        let part = |name| text(&key["rotation"], name);
+        key["rotation"] =
+            json!(format!("{} since {}, to {}", part("state"), part("started_at"), part("successor")));
+    }
+    if key["leaked"].is_object() {
+        let part = |name| text(&key["leaked"], name);
+        key["leaked"] = json!(format!("{} by {} {}", part("reported_at"), part("source"), part("url")));
+    }
+    key
 }
 
 /// All pages of what happened to a key.
@@ -88,5 +105,20 @@ fn read_history(client: &Client, path: &str) -> Result<Vec<Value>, Failure> {
             Some(next) if Some(next) > after => after = Some(next),
             _ => return Ok(events),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_facts_are_a_line_each() {
+        let key = in_words(json!({
+            "imported": false, "leaked": null,
+            "rotation": {"state": "running", "started_at": "2026-11-23T12:00:00Z", "successor": "01K", "forced": false},
+        }));
+        assert_eq!((text(&key, "imported"), text(&key, "leaked")), (String::new(), String::new()));
+        assert_eq!(text(&key, "rotation"), "running since 2026-11-23T12:00:00Z, to 01K");
     }
 }
