@@ -33,6 +33,7 @@ mod suspend;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod usage;
 mod verify;
 

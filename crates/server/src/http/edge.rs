@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 use crate::http::app::App;
 use crate::http::codes;
 use crate::http::problem::Problem;
+use crate::http::unread;
 
 /// How long a request may take until its answer begins.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -82,6 +83,9 @@ pub(crate) async fn edge(
     let started = Instant::now();
     let method = request.method().clone();
     let id = request_id(&edge.app, request.headers());
+    let (head, body) = request.into_parts();
+    let (body, unread) = unread::lend(body);
+    let request = Request::from_parts(head, body);
     let answered = match edge.gate().try_acquire() {
         Ok(_permit) => {
             match timeout(edge.time(), AssertUnwindSafe(next.run(request)).catch_unwind()).await {
@@ -93,6 +97,7 @@ pub(crate) async fn edge(
         }
         Err(_) => Err(Problem::new(&codes::OVERLOADED).retry()),
     };
+    unread.take_in().await;
     let (mut response, problem) = match answered {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
             Some(problem) => (problem.write(&id), Some(problem)),
