@@ -1,12 +1,14 @@
 //! Notices: what consumers hear of an event that changes who may pass, as structured CloudEvents 1.0 JSON.
 
 mod data;
+mod heard;
 mod kind;
 
 use domain::{Envelope, KeyId, LogId, Position, StreamName, TenantId};
 use serde::Serialize;
 
 pub use self::data::{NoticeData, NoticeSelector};
+pub use self::heard::{Heard, NoticeUnreadable};
 pub use self::kind::NoticeKind;
 
 /// One notice, before it is written for a transport.

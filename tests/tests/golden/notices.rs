@@ -1,8 +1,8 @@
 //! The text of every notice, as consumers parse it.
 
-use domain::{Envelope, KeyId, LogId, Position, StreamName};
+use domain::{Envelope, Event, KeyId, LogId, Personal, Position, StreamName};
 use serde_json::Value;
-use wire::{NoticeData, NoticeKind};
+use wire::{Heard, Notice, NoticeKind, NoticeSelector};
 
 use crate::{events, files};
 
@@ -96,9 +96,40 @@ fn what_a_consumer_parses_is_what_was_announced() {
     for (file, event_name, position, previous) in NOTICES {
         let notice =
             wire::notice_of(&events::named(event_name), Position::new(position), Position::new(previous));
-        let mut parsed: Value = serde_json::from_str(&files::text(&format!("notices/{file}.json"))).unwrap();
-        let data: NoticeData = serde_json::from_value(parsed["data"].take()).unwrap();
-        assert_eq!(Some(data), notice.map(|notice| notice.data), "{file}");
+        let heard = Heard::parse(files::text(&format!("notices/{file}.json")).as_bytes()).unwrap();
+        let Heard { log_id: _, tenant, key_id, kind, data } = heard;
+        let heard = kind.map(|kind| Notice { tenant, key_id, kind, data });
+        assert_eq!(heard, notice, "{file}");
+    }
+}
+
+#[test]
+fn a_recall_is_compared_as_it_was_announced() {
+    for (file, event_name, ..) in NOTICES {
+        let heard = Heard::parse(files::text(&format!("notices/{file}.json")).as_bytes()).unwrap();
+        if let Event::KeysRecalled(mut recalled) = events::named(event_name).event {
+            // The owner's name is for people.
+            if let Some(owner) = &mut recalled.selector.owner {
+                owner.name = Personal::Sealed(Vec::new());
+            }
+            assert_eq!(heard.data.selector.unwrap().parse(), Ok(recalled.selector), "{file}");
+        } else {
+            assert_eq!(heard.data.selector, None, "{file}");
+        }
+    }
+    let nothing = NoticeSelector::default();
+    assert!(nothing.parse().is_err(), "to mean all keys one has to say so");
+    assert!(NoticeSelector { all: Some(true), owner_tag: Some("00".repeat(16)), ..nothing }.parse().is_err());
+}
+
+#[test]
+fn a_notice_of_a_later_version_is_heard_and_one_that_is_none_is_not() {
+    let text = files::text(&format!("notices/{}.json", NOTICES[0].0));
+    let later = text.replace("rescind.key.", "rescind.campaign.");
+    assert_eq!(Heard::parse(later.as_bytes()).unwrap().kind, None);
+    for (from, to) in [("/logs/", "/log/"), ("\"subject\":\"", "\"subject\":\"A/"), ("\"data\"", "\"date\"")]
+    {
+        assert!(Heard::parse(text.replacen(from, to, 1).as_bytes()).is_err(), "{from}");
     }
 }
 
