@@ -239,15 +239,20 @@ impl TestServer {
     /// Waits until every view has caught up: they open behind a server that is ready.
     ///
     /// # Panics
-    /// When that takes longer than a start may.
+    /// When they come no further for longer than a start may take. A million events may take many times that.
     pub fn wait_views(&self) {
         let url = format!("{}/readyz?verbose", self.url);
-        let deadline = Instant::now() + START_LIMIT;
+        let mut deadline = Instant::now() + START_LIMIT;
+        let mut before = 0;
         loop {
             let told = self.client.send("GET", &url, &[], None).json();
             let views = told["checks"]["progress"].as_array();
             if views.is_some_and(|views| views.iter().all(|view| view["stage"] == "ready")) {
                 return;
+            }
+            let applied: u64 = views.into_iter().flatten().filter_map(|view| view["applied"].as_u64()).sum();
+            if applied > before {
+                (before, deadline) = (applied, Instant::now() + START_LIMIT);
             }
             assert!(Instant::now() < deadline, "views not ready in time: {told}; stderr:\n{}", self.stderr());
             pause();

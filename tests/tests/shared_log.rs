@@ -36,7 +36,7 @@ fn tell_the_story(one: &TestServer, two: &TestServer) {
         assert_eq!(verdict_at(revokes, &key.key, key.position), "valid");
         let revoked = revokes.revoke("acme", &key.key_id).expect(200).json();
         assert_eq!(
-            (revoked["effective"].as_bool(), revoked["enforced"].as_str()),
+            (revoked["effective"].as_bool(), revoked["receipt"]["fleet"].as_str()),
             (Some(true), Some("unknown"))
         );
         assert_eq!(revokes.verdict(&key.key), "revoked", "at once where it was revoked");

@@ -1,6 +1,7 @@
 //! Hosts: a node's configuration, its parts put together, and the HTTP interface to them.
 
 pub mod config;
+mod fleet;
 mod http;
 mod leaks;
 pub mod logging;

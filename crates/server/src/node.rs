@@ -1,6 +1,7 @@
 //! A node: log, projection, application, workers and HTTP put together, started in order and stopped in the reverse.
 
 mod expiry;
+mod fleet;
 mod folder;
 mod listen;
 mod operators;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use application::{Ambient, Application, Lease, LeaseState, SystemAmbient};
-use domain::LogId;
+use domain::{LogId, Position};
 use eventlog::jetstream::{JetStream, JetStreamConfig};
 use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 use projection::stores::DiskStores;
@@ -29,6 +30,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::{LogChoice, NatsChoice, Role, ServeConfig};
+use crate::fleet::{Fleet, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
 use crate::node::folder::Folder;
@@ -91,6 +93,7 @@ impl Node {
             .map_err(|reason| StartError::LeakKeys { reason })?;
         let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
         let opened = open_log(&config, &folder, &*ambient).await?;
+        let strangers = strangers(&opened).await;
         // The recorder first: metrics that are written before it is there go nowhere.
         let meters = Meters::new();
         let stores =
@@ -109,8 +112,14 @@ impl Node {
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
         let (stopping, stopped) = watch::channel(false);
-        let app =
-            Arc::new(assemble(&config, &opened, &projection, ambient, (meters, signers, &usage), stopped));
+        let app = Arc::new(assemble(
+            &config,
+            &opened,
+            &projection,
+            ambient,
+            (meters, signers, &usage, strangers),
+            stopped,
+        ));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listening = Listening::start(tcp, tls, router(Arc::clone(&app)));
         let (failed, failure) = watch::channel(None);
@@ -246,6 +255,7 @@ impl Node {
         let watch = watch_followers(Arc::downgrade(&self.projection));
         self.workers.spawn(supervise("projection", Arc::clone(app), failed.clone(), watch));
         self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
+        self.workers.spawn(supervise("fleet", Arc::clone(app), failed.clone(), fleet::run(Arc::clone(app))));
         if role == Role::All {
             let expire = expiry::run(Arc::clone(app));
             self.workers.spawn(supervise("expiry worker", Arc::clone(app), failed.clone(), expire));
@@ -309,7 +319,7 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    (meters, signers, usage): (Meters, Signers, &KeptUsage),
+    (meters, signers, usage, strangers): (Meters, Signers, &KeptUsage, Strangers),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -335,6 +345,7 @@ fn assemble(
         notices: projection.notices(),
         usage: usage.record.usage(),
         meter: Arc::clone(&usage.meter),
+        fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
         policies: PolicyWatch::default(),
         projection: Arc::downgrade(projection),
         ambient,
@@ -349,6 +360,15 @@ fn assemble(
         broken: AtomicBool::new(false),
         stopping,
         requests: AtomicU64::new(first_request),
+    }
+}
+
+/// Whether guards that this process has not heard of may still accept keys.
+async fn strangers(opened: &Opened) -> Strangers {
+    match (&opened.nats, opened.log.head().await) {
+        (Some(_), _) => Strangers::Always,
+        (None, Ok(head)) if head == Position::NONE => Strangers::None,
+        (None, _) => Strangers::OfBefore,
     }
 }
 

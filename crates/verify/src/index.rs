@@ -18,7 +18,7 @@ use crate::recalls::Pending;
 use crate::request::{Answer, AsOf, Judgement, Moment, VerifyRequest};
 use crate::row::{ColdRow, HotRow};
 use crate::shard::Shard;
-use crate::state::{KeyState, TenantState};
+use crate::state::{KeyFacts, KeyState, TenantState};
 use crate::tenants::Tenants;
 use crate::writer::IndexWriter;
 
@@ -137,6 +137,31 @@ impl KeyIndex {
         let (hot, cold) = self.recalled_row(self.hash.of(key_id), key_id)?;
         let entry = self.tenants.at(hot.tenant());
         (*entry.id == *tenant).then(|| KeyState { key: self.key_of(&hot, &cold), last: hot.last() })
+    }
+
+    /// A key as another verifier needs it, at least as new as [`Self::applied`] was before the call; none if there is none
+    /// that a secret could open, or it belongs to another tenant.
+    #[must_use]
+    pub fn facts(&self, tenant: &TenantId, key_id: KeyId) -> Option<KeyFacts> {
+        let hash = self.hash.of(key_id);
+        // Before the row, as every verify does; see `look_up`.
+        let refused = self.overlay.since(hash, key_id);
+        let (hot, cold) = self.recalled_row(hash, key_id)?;
+        if !hot.is_issued() || *self.tenants.at(hot.tenant()).id != *tenant {
+            return None;
+        }
+        let mut key = self.key_of(&hot, &cold);
+        if refused.is_some() {
+            key.standing = Standing::Revoked;
+        }
+        Some(KeyFacts {
+            key,
+            settled_at: hot.settled_at(),
+            digest: *hot.digest(),
+            imported: hot.is_imported(),
+            owner: Arc::clone(self.values.owners.at(hot.owner())),
+            ended_at: refused.or(hot.ended_at()),
+        })
     }
 
     /// A tenant as decisions need it; none while nothing was heard of its own history.

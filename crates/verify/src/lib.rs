@@ -27,6 +27,6 @@ pub use recalls::MAX_PENDING_RECALLS;
 pub use request::{Answer, AsOf, Holder, HolderRef, Judgement, Moment, VerifyRequest};
 pub use scan::MatchingKey;
 pub use snapshot::{SnapshotError, SnapshotHeader, read_snapshot};
-pub use state::{KeyState, TenantState};
+pub use state::{KeyFacts, KeyState, TenantState};
 pub use verdict::Verdict;
 pub use writer::{Applied, IndexWriter};

@@ -60,6 +60,20 @@ impl KeyIndex {
         });
     }
 
+    /// The ids of all keys of a tenant, ended ones too, in no order.
+    #[must_use]
+    pub fn keys_of(&self, tenant: &TenantId) -> Vec<KeyId> {
+        let mut keys = Vec::new();
+        if let Some(number) = self.tenants.find(tenant) {
+            self.for_each_row(|hot, _| {
+                if hot.tenant() == number {
+                    keys.push(hot.key_id());
+                }
+            });
+        }
+        keys
+    }
+
     /// Which of these issuers still have keys that have not ended, and in which tenants: each pair once, in no order.
     #[must_use]
     pub fn issued_by(&self, issuers: &HashSet<KeyId>) -> Vec<(TenantId, KeyId)> {

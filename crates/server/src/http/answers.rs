@@ -52,6 +52,9 @@ const VIEW: &[&Code] =
 /// How a stream can fail to begin.
 const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO_MANY_CLIENTS];
 
+/// What a guard is told that may not go on as it is.
+const GUARD: &[&Code] = &[&codes::NOT_FOUND, &codes::GUARD_UNKNOWN, &codes::GUARD_ELSEWHERE];
+
 /// The operations and what each can answer, in sets; one that is not here answers [`ALWAYS`].
 const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
     (
@@ -76,7 +79,12 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             BODY,
             COMMAND,
             KEY,
-            &[&codes::ALREADY_SUSPENDED, &codes::SUSPENSION_IN_PAST, &codes::LAST_OPERATOR],
+            &[
+                &codes::ALREADY_SUSPENDED,
+                &codes::SUSPENSION_IN_PAST,
+                &codes::LAST_OPERATOR,
+                &codes::BAD_QUERY,
+            ],
         ],
     ),
     (
@@ -219,6 +227,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             BODY,
             COMMAND,
             &[&codes::KEY_MISSING, &codes::KEY_MALFORMED, &codes::KEY_UNKNOWN],
+            &[&codes::BAD_QUERY],
             &[&codes::ALREADY_REVOKED, &codes::ALREADY_RECALLED, &codes::LAST_OPERATOR],
         ],
     ),
@@ -297,6 +306,33 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             STALE,
             STREAM,
             &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
+        ],
+    ),
+    (&["fleet"], &[ALWAYS, OPERATOR, STALE, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::TENANT_NEEDED]]),
+    (&["receipt"], &[ALWAYS, OPERATOR, STALE, &[&codes::RECEIPT_UNKNOWN]]),
+    (
+        &["register_guard"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            &[&codes::NOT_FOUND, &codes::GUARD_ELSEWHERE, &codes::FLEET_FULL],
+            &[&codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
+        ],
+    ),
+    (
+        &["lease_guard", "fill_guard", "guard_applied", "guard_leaves"],
+        &[ALWAYS, OPERATOR, STALE, BODY, GUARD, &[&codes::POSITION_NOT_REACHED]],
+    ),
+    (
+        &["guard_snapshot"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            GUARD,
+            &[&codes::POSITION_NOT_REACHED, &codes::BAD_QUERY, &codes::TOO_MANY_CLIENTS],
         ],
     ),
     (&["ready"], &[ALWAYS, &[&codes::BAD_QUERY]]),

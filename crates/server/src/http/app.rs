@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use verify::{KeyIndex, Moment};
 
 use crate::config::Role;
+use crate::fleet::Fleet;
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
@@ -31,6 +32,8 @@ const COMMANDS: usize = 2048;
 const IMPORTS: usize = 3;
 /// Verifies under way at once. One takes microseconds once its body is there; more than this are slow senders.
 const VERIFIES: usize = 1024;
+/// Requests of guards under way at once: at a lease a second each, those of thousands of guards.
+const GUARDS: usize = 1024;
 /// Reads of views under way at once: each may occupy one of the runtime's 512 threads that may wait.
 const READS: usize = 256;
 /// Scrapes, health checks and the API page under way at once.
@@ -45,6 +48,7 @@ pub(crate) struct Gates {
     pub(crate) commands: Semaphore,
     pub(crate) imports: Arc<Semaphore>,
     pub(crate) verifies: Semaphore,
+    pub(crate) guards: Semaphore,
     pub(crate) reads: Semaphore,
     pub(crate) opens: Semaphore,
     pub(crate) feeds: Arc<Semaphore>,
@@ -57,6 +61,7 @@ impl Default for Gates {
             commands: Semaphore::new(COMMANDS),
             imports: Arc::new(Semaphore::new(IMPORTS)),
             verifies: Semaphore::new(VERIFIES),
+            guards: Semaphore::new(GUARDS),
             reads: Semaphore::new(READS),
             opens: Semaphore::new(OPENS),
             feeds: Arc::new(Semaphore::new(FEEDS)),
@@ -79,6 +84,8 @@ pub(crate) struct App {
     /// What is on record of verdicts, and where those of this server are counted.
     pub(crate) usage: Usage,
     pub(crate) meter: Arc<UsageMeter>,
+    /// Who else answers for keys, and what they have enforced.
+    pub(crate) fleet: Fleet,
     /// What the worker that applies policies has seen.
     pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.

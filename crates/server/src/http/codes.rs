@@ -43,6 +43,8 @@ codes! {
     SIGNER_UNKNOWN = 403 "signer_unknown", "The report is signed with a key that is not in the scanner's list", "Check Github-Public-Key-Identifier; the list is asked for again at most once a minute.";
     SIGNATURE_INVALID = 403 "signature_invalid", "The signature does not fit the body", "Send the very bytes that were signed, with their signature in Github-Public-Key-Signature.";
     NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
+    GUARD_UNKNOWN = 404 "guard_unknown", "This server does not know the guard", "Register it; what it holds is kept, and it answers again with its next lease.";
+    RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall that this server made; old ones are dropped. Whatever was ended longer ago than max_staleness is enforced by all.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";
     REQUEST_TIMEOUT = 408 "request_timeout", "The body did not arrive in time; nothing was changed", "Send the whole body at once; it has 5 seconds.";
@@ -81,6 +83,7 @@ codes! {
     TOO_MANY_POLICIES = 409 "too_many_policies", "The tenant has as many policies as it can have", "Remove one, or put two into one.";
     NO_SUCH_POLICY = 409 "no_such_policy", "There is no policy of that name", "The policies are listed under /v1/tenants/{tenant}/policies.";
     NOT_FOR_OPERATORS = 409 "not_for_operators", "This cannot be done in the tenant of operators", "Do it in another tenant.";
+    GUARD_ELSEWHERE = 409 "guard_elsewhere", "The guard's id was registered with another operator key", "Draw a new id at each start of a guard's process.";
     COMMAND_ID_REUSED = 409 "command_id_reused", "The Idempotency-Key was used before for another request", "Send the first request again unchanged, or this one under a new Idempotency-Key.";
     DUPLICATE = 409 "duplicate", "The digest is in an earlier line of the same import", "Remove one of the two lines; the first one was taken.";
     KNOWN_OTHERWISE = 409 "known_otherwise", "The key was imported before, and stands otherwise than the line has it", "What stands holds. See the detail for what differs, and change the key if the line is right.";
@@ -99,6 +102,7 @@ codes! {
     STALE = 503 "stale", "This server cannot prove that it has heard every revocation, so it trusts no key", "Try again in a moment, or ask another server; /readyz?verbose tells what is away.";
     OVERLOADED = 503 "overloaded", "Too many requests of this kind are under way", "Try again after the time in Retry-After.";
     TOO_MANY_CLIENTS = 503 "too_many_clients", "Too many clients hear the feed or read the log from this server", "Try again later, or listen at another server.";
+    FLEET_FULL = 503 "fleet_full", "This server has as many guards as it takes", "Register at another server, or remove guards that nobody needs; GET /v1/fleet lists them.";
     TOO_MANY_IMPORTS = 503 "too_many_imports", "As many imports are under way as this server takes at once", "Try again when one of them has ended.";
     POSITION_NOT_REACHED = 503 "position_not_reached", "This server has not heard of the position in min_position yet", "Ask again; if it stays, the position is of another log.";
     VIEW_NOT_READY = 503 "view_not_ready", "The view that answers this is being built", "Ask again; the detail tells how far it is. Verifying is not affected.";

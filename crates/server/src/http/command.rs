@@ -21,6 +21,7 @@ use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::Shared;
 use crate::http::problem::Problem;
+use crate::http::receipts::ReceiptJson;
 
 /// How long a command may take here: the log settles doubt within 6 s, and the edge's 10 s must not come first, since only
 /// this answer can name the command id.
@@ -150,12 +151,25 @@ pub(crate) struct ChangedKey {
     changed_at: String,
     /// This server goes by it from now on. False when its index is more than a second behind: ask with min_position.
     effective: bool,
+    /// Who else does, where a change takes a key away; null while this server's own index is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptJson>,
     /// Whether an earlier request with the same Idempotency-Key made it.
     repeated: bool,
 }
 
 impl ChangedKey {
     pub(crate) fn answer(app: &Shared, tenant: &TenantId, key_id: KeyId, changed: Changed) -> Response {
+        Self::with_receipt(app, tenant, key_id, changed, None)
+    }
+
+    pub(crate) fn with_receipt(
+        app: &Shared,
+        tenant: &TenantId,
+        key_id: KeyId,
+        changed: Changed,
+        receipt: Option<ReceiptJson>,
+    ) -> Response {
         let body = Self {
             key_id: key_id.to_string(),
             tenant: tenant.to_string(),
@@ -163,6 +177,7 @@ impl ChangedKey {
             revision: changed.revision.get(),
             changed_at: format_rfc3339(changed.occurred_at),
             effective: app.index.applied() >= changed.position,
+            receipt,
             repeated: changed.repeated,
         };
         let mut response = at_position(axum::Json(body).into_response(), changed.position);

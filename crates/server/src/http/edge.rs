@@ -22,7 +22,7 @@ use crate::http::unread;
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// The same for a command, whose body and outcome have times of their own that add up to less: only the command can say
 /// whether something was changed.
-const COMMAND_REQUEST_WITHIN: Duration = Duration::from_secs(15);
+const COMMAND_REQUEST_WITHIN: Duration = Duration::from_secs(22);
 
 /// The header that carries the request id both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,6 +39,8 @@ pub(crate) enum Class {
     Import,
     /// Asks for verdicts.
     Verify,
+    /// Guards: their leases must not wait behind anybody's load.
+    Guard,
     /// Asks the views.
     Read,
     /// Begins a stream; how many are open is bounded where they begin.
@@ -60,6 +62,7 @@ impl Edge {
         match self.class {
             Class::Command | Class::Import => &gates.commands,
             Class::Verify => &gates.verifies,
+            Class::Guard => &gates.guards,
             Class::Read | Class::Stream => &gates.reads,
             Class::Open => &gates.opens,
         }
@@ -68,7 +71,9 @@ impl Edge {
     const fn time(&self) -> Duration {
         match self.class {
             Class::Command => COMMAND_REQUEST_WITHIN,
-            Class::Import | Class::Verify | Class::Read | Class::Stream | Class::Open => REQUEST_WITHIN,
+            Class::Import | Class::Verify | Class::Guard | Class::Read | Class::Stream | Class::Open => {
+                REQUEST_WITHIN
+            }
         }
     }
 }

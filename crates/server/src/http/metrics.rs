@@ -14,10 +14,12 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::timeout;
 
+use crate::fleet::MemberState;
 use crate::http::app::App;
 use crate::http::codes;
 use crate::http::edge::Class;
 use crate::http::extract::Shared;
+use crate::http::fleet::states;
 use crate::http::problem::Problem;
 use crate::logging::lines_lost;
 
@@ -33,6 +35,7 @@ const SKEW: &str = "rescind_clock_skew_seconds";
 const KEYS: &str = "rescind_index_keys";
 const INDEX_BYTES: &str = "rescind_index_bytes";
 const EXPIRIES: &str = "rescind_expiries_total";
+const GUARDS: &str = "rescind_fleet_guards";
 const BUILD: &str = "rescind_build_info";
 const LOG_LINES_LOST: &str = "rescind_log_lines_lost_total";
 
@@ -139,6 +142,7 @@ fn describe() {
     describe_gauge!(KEYS, "Keys in the index.");
     describe_gauge!(INDEX_BYTES, Unit::Bytes, "Memory of the key index.");
     describe_counter!(EXPIRIES, "Expiries recorded by this server.");
+    describe_gauge!(GUARDS, "Guards that this server knows, by state.");
     describe_counter!(LOG_LINES_LOST, "Log lines that stderr did not take.");
     describe_gauge!(BUILD, "Always 1; the label tells the version.");
     // Written by the projection.
@@ -165,6 +169,11 @@ pub(crate) async fn show(State(app): State<Shared>) -> Response {
 
 /// What is only looked at when somebody asks.
 async fn observe(app: &App) {
+    let guards = states(app);
+    for state in MemberState::ALL {
+        let count = guards.iter().filter(|held| **held == state).count();
+        gauge!(GUARDS, "state" => state.as_str()).set(count as f64);
+    }
     let head = timeout(HEAD_WITHIN, app.log.head()).await.ok().and_then(Result::ok);
     if let Some(head) = head {
         gauge!(HEAD).set(head.get() as f64);

@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, configure, events, feed, health, history, imports, keys, leaks, metrics, policies, recalls,
-    review, revoke, rotations, self_revoke, suspend, tenants, usage, verify,
+    amend, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics, policies,
+    recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, usage, verify,
 };
 
 #[derive(OpenApi)]
@@ -28,7 +28,8 @@ use crate::http::{
         policies::remove, policies::try_out, review::show, rotations::list, rotations::rotate, rotations::finish, rotations::cancel,
         imports::import, leaks::report, self_revoke::revoke, keys::issue, keys::list,
         keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,
-        verify::batch, feed::feed, events::events, health::live, health::ready, metrics::show, show,
+        verify::batch, feed::feed, events::events, fleet::list, receipts::show, guard::register,
+        guard::lease, guard::fill, guard::applied, guard::leave, snapshot::snapshot, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),
     modifiers(&Finish),

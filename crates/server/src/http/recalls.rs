@@ -1,22 +1,22 @@
 //! `POST /v1/tenants/{tenant}/recalls`: any number of keys revoked by one event, after a look at which.
 
-use std::collections::{BTreeMap, HashSet};
-
 use application::{AskedSelector, Cascaded, Confirmed, RecallPreview, RecallRequest, Recalled};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, PersonalText, RevokeReason, TenantId, Timestamp};
 use projection::RotationPhase;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
 use wire::format_rfc3339;
 
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::command::{Meta, at_position, outcome};
-use crate::http::extract::{InTenant, Json, Shared, invalid};
+use crate::http::extract::{InTenant, Json, Params, Shared, invalid};
 use crate::http::keys::KeyJson;
 use crate::http::problem::Problem;
+use crate::http::receipts::{Patience, ReceiptJson, WaitQuery, enforced};
 
 /// How many keys a preview shows.
 const SAMPLE: usize = 20;
@@ -147,8 +147,8 @@ pub(crate) struct RecallAnswer {
     count: Option<usize>,
     /// This server refuses them from now on. False when its index is more than a second behind: ask with min_position.
     effective: bool,
-    /// Who else does is not known to this server yet.
-    enforced: &'static str,
+    /// Who else does; null while this server's own index is behind.
+    receipt: Option<ReceiptJson>,
     /// What was taken along.
     cascaded: Vec<CascadedJson>,
     /// Whether an earlier request with the same Idempotency-Key made it.
@@ -185,6 +185,7 @@ impl From<&Cascaded> for CascadedJson {
     request_body = RecallBody,
     params(
         ("tenant" = String, Path, description = "The tenant"),
+        WaitQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
     ),
@@ -197,10 +198,12 @@ pub(crate) async fn recall(
     State(app): State<Shared>,
     operator: Operator,
     InTenant(tenant): InTenant,
+    Params(query): Params<WaitQuery>,
     meta: Meta,
     Json(body): Json<RecallBody>,
 ) -> Result<Response, Problem> {
     operator.require_write(Permission::KeysRevoke, &tenant)?;
+    let patience = query.patience()?;
     let selector = body.selector.read()?;
     if body.dry_run {
         let preview = app.application.preview_recall(&tenant, selector).await?;
@@ -227,11 +230,18 @@ pub(crate) async fn recall(
     };
     let recall = app.application.recall_keys(&request, asked);
     let recalled = outcome(&app, "recall_keys", &request.command_id, None, recall).await?;
-    Ok(answer(&app, &tenant, reason, &recalled))
+    Ok(answer(&app, &tenant, reason, &recalled, patience).await)
 }
 
-fn answer(app: &Shared, tenant: &TenantId, reason: RevokeReason, recalled: &Recalled) -> Response {
+async fn answer(
+    app: &Shared,
+    tenant: &TenantId,
+    reason: RevokeReason,
+    recalled: &Recalled,
+    patience: Patience,
+) -> Response {
     let changed = recalled.changed;
+    let receipt = enforced(app, tenant, (changed.position, changed.occurred_at), patience).await;
     let body = RecallAnswer {
         position: changed.position.get(),
         tenant: tenant.to_string(),
@@ -239,7 +249,7 @@ fn answer(app: &Shared, tenant: &TenantId, reason: RevokeReason, recalled: &Reca
         recalled_at: format_rfc3339(changed.occurred_at),
         count: recalled.count,
         effective: app.index.applied() >= changed.position,
-        enforced: "unknown",
+        receipt,
         cascaded: recalled.cascaded.iter().map(CascadedJson::from).collect(),
         repeated: changed.repeated,
     };

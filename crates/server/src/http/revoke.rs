@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, RevokeKey, RevokeReason, TenantId};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use wire::format_rfc3339;
 
 use crate::http::auth::Operator;
@@ -13,6 +13,7 @@ use crate::http::command::{Meta, about, at_position, outcome};
 use crate::http::extract::{Json, OfKey, Params, Shared, invalid};
 use crate::http::problem::Problem;
 use crate::http::recalls::CascadedJson;
+use crate::http::receipts::{Patience, ReceiptJson, WaitQuery, enforced};
 use crate::http::suspend::read_note;
 
 /// Why a key is revoked.
@@ -26,28 +27,6 @@ pub(crate) struct RevokeBody {
     /// Take along what the key issued, and what those issued, in every tenant.
     #[serde(default)]
     cascade: bool,
-}
-
-/// How long to wait, and for what.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct RevokeQuery {
-    /// `effective`: this server refuses the key. `enforced` is taken for it until guards report.
-    wait: Option<Wait>,
-    /// Accepted for clients that wait for guards; effective needs no waiting.
-    #[serde(rename = "timeout_ms")]
-    _timeout_ms: Option<u64>,
-}
-
-/// What to wait for.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Wait {
-    /// Until this server refuses the key.
-    Effective,
-    /// Until every guard does.
-    Enforced,
 }
 
 /// A revocation that stands.
@@ -67,8 +46,8 @@ pub(crate) struct Revoked {
     revision: u32,
     /// This server refuses the key from now on. Always true.
     effective: bool,
-    /// Who else does is not known to this server yet.
-    enforced: &'static str,
+    /// Who else does; null while this server's own index is behind.
+    receipt: Option<ReceiptJson>,
     /// What was taken along.
     cascaded: Vec<CascadedJson>,
     /// Whether an earlier request with the same Idempotency-Key made it.
@@ -82,7 +61,7 @@ pub(crate) struct Revoked {
     params(
         ("tenant" = String, Path, description = "The tenant"),
         ("key_id" = String, Path, description = "The key"),
-        RevokeQuery,
+        WaitQuery,
         ("If-Match" = Option<String>, Header, description = "The revision that the key must have, in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
@@ -93,13 +72,12 @@ pub(crate) async fn revoke(
     State(app): State<Shared>,
     operator: Operator,
     OfKey(tenant, key_id): OfKey,
-    Params(query): Params<RevokeQuery>,
+    Params(query): Params<WaitQuery>,
     meta: Meta,
     Json(body): Json<RevokeBody>,
 ) -> Result<Response, Problem> {
     operator.require_write(Permission::KeysRevoke, &tenant)?;
-    // Both kinds of waiting are over when the command is.
-    let RevokeQuery { wait: None | Some(Wait::Effective | Wait::Enforced), _timeout_ms: _ } = query;
+    let patience = query.patience()?;
     let reason: RevokeReason = body.reason.parse().map_err(|error| invalid("reason", &error))?;
     let note = read_note(body.note.as_deref())?;
     let request = meta.by(&operator);
@@ -112,16 +90,18 @@ pub(crate) async fn revoke(
         false => Vec::new(),
     };
     let cascaded = cascaded.iter().map(CascadedJson::from).collect();
-    Ok(Revoked::answer((&tenant, key_id), reason, changed, cascaded))
+    Ok(Revoked::answer(&app, (&tenant, key_id), (reason, changed, cascaded), patience).await)
 }
 
 impl Revoked {
-    pub(crate) fn answer(
+    /// Waits for the fleet and tells what became of the key.
+    pub(crate) async fn answer(
+        app: &Shared,
         (tenant, key_id): (&TenantId, KeyId),
-        reason: RevokeReason,
-        changed: Changed,
-        cascaded: Vec<CascadedJson>,
+        (reason, changed, cascaded): (RevokeReason, Changed, Vec<CascadedJson>),
+        patience: Patience,
     ) -> Response {
+        let receipt = enforced(app, tenant, (changed.position, changed.occurred_at), patience).await;
         let answer = Self {
             position: changed.position.get(),
             key_id: key_id.to_string(),
@@ -130,7 +110,7 @@ impl Revoked {
             revoked_at: format_rfc3339(changed.occurred_at),
             revision: changed.revision.get(),
             effective: true,
-            enforced: "unknown",
+            receipt,
             cascaded,
             repeated: changed.repeated,
         };

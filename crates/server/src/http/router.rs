@@ -9,8 +9,9 @@ use axum::routing::{MethodRouter, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, configure, events, feed, health, history, imports, keys, leaks, metrics, openapi, policies,
-    recalls, review, revoke, rotations, self_revoke, suspend, tenants, usage, verify,
+    amend, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics, openapi,
+    policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, usage,
+    verify,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -35,7 +36,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
-    let reads: [(&str, Route); 9] = [
+    let guards: [(&str, Route); 5] = [
+        ("/v1/guard/register", post(guard::register)),
+        ("/v1/guard/lease", post(guard::lease)),
+        ("/v1/guard/fill", post(guard::fill)),
+        ("/v1/guard/applied", post(guard::applied)),
+        ("/v1/guard/leave", post(guard::leave)),
+    ];
+    let reads: [(&str, Route); 11] = [
+        ("/v1/fleet", get(fleet::list)),
+        ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
         ("/v1/tenants/{tenant}/policies", get(policies::list)),
         ("/v1/tenants/{tenant}/policies/try", post(policies::try_out)),
@@ -47,7 +57,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
-    let streams: [(&str, Route); 2] = [("/v1/feed", get(feed::feed)), ("/v1/events", get(events::events))];
+    let streams: [(&str, Route); 3] = [
+        ("/v1/feed", get(feed::feed)),
+        ("/v1/events", get(events::events)),
+        ("/v1/guard/snapshot", get(snapshot::snapshot)),
+    ];
     let open: [(&str, Route); 4] = [
         ("/livez", get(health::live)),
         ("/readyz", get(health::ready)),
@@ -58,6 +72,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(group(&app, Class::Command, commands))
         .merge(group(&app, Class::Import, imports))
         .merge(group(&app, Class::Verify, verifies))
+        .merge(group(&app, Class::Guard, guards))
         .merge(group(&app, Class::Read, reads))
         .merge(group(&app, Class::Stream, streams))
         .merge(group(&app, Class::Open, open))

@@ -13,8 +13,9 @@ use crate::http::app::App;
 use crate::http::auth::{Bearer, bearer};
 use crate::http::codes;
 use crate::http::command::{Meta, about, outcome};
-use crate::http::extract::{JsonBytes, Shared, invalid, parse_json, peer};
+use crate::http::extract::{JsonBytes, Params, Shared, invalid, parse_json, peer};
 use crate::http::problem::Problem;
+use crate::http::receipts::WaitQuery;
 use crate::http::revoke::Revoked;
 use crate::http::suspend::read_note;
 
@@ -34,6 +35,7 @@ pub(crate) struct SelfRevokeBody {
 #[utoipa::path(
     post, path = "/v1/self/revoke", tag = "keys", operation_id = "self_revoke", request_body = Option<SelfRevokeBody>,
     params(
+        WaitQuery,
         ("Authorization" = String, Header, description = "`Bearer` and the key that is to be revoked, of whatever tenant"),
         ("If-Match" = Option<String>, Header, description = "The revision that the key must have, in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
@@ -45,6 +47,8 @@ pub(crate) struct SelfRevokeBody {
 pub(crate) async fn revoke(State(app): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let meta = Meta::from_request_parts(&mut parts, &app).await?;
+    let Params(query) = Params::<WaitQuery>::from_request_parts(&mut parts, &app).await?;
+    let patience = query.patience()?;
     let network = peer(&parts);
     let headers = parts.headers.clone();
     let bytes = optional_json(Request::from_parts(parts, body)).await?;
@@ -65,7 +69,7 @@ pub(crate) async fn revoke(State(app): State<Shared>, request: Request) -> Resul
     let revoked = app.application.revoke_key(&request, command);
     let changed =
         outcome(&app, "self_revoke", &request.command_id, None, revoked).await.map_err(about(key_id))?;
-    Ok(Revoked::answer((&tenant, key_id), reason, changed, Vec::new()))
+    Ok(Revoked::answer(&app, (&tenant, key_id), (reason, changed, Vec::new()), patience).await)
 }
 
 /// A body that may be left away.

@@ -9,8 +9,9 @@ use wire::parse_rfc3339;
 
 use crate::http::auth::Operator;
 use crate::http::command::{ChangedKey, Meta, about, outcome};
-use crate::http::extract::{Json, OfKey, Shared, invalid};
+use crate::http::extract::{Json, OfKey, Params, Shared, invalid};
 use crate::http::problem::Problem;
+use crate::http::receipts::{WaitQuery, enforced};
 
 /// Why a key is suspended, and for how long.
 #[derive(Default, Deserialize, ToSchema)]
@@ -31,6 +32,7 @@ pub(crate) struct SuspendBody {
     params(
         ("tenant" = String, Path, description = "The tenant"),
         ("key_id" = String, Path, description = "The key"),
+        WaitQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The command id: 1 to 128 printable ASCII characters. A repeat with the same one has one effect and the first outcome"),
         ("If-Match" = Option<String>, Header, description = "The revision that the key must have, in quotes"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context, recorded with the event"),
@@ -41,10 +43,12 @@ pub(crate) async fn suspend(
     State(app): State<Shared>,
     operator: Operator,
     OfKey(tenant, key_id): OfKey,
+    Params(query): Params<WaitQuery>,
     meta: Meta,
     Json(body): Json<SuspendBody>,
 ) -> Result<Response, Problem> {
     operator.require_write(Permission::KeysRevoke, &tenant)?;
+    let patience = query.patience()?;
     let reason = match body.reason.as_deref() {
         None => SuspendReason::Other,
         Some(text) => text.parse().map_err(|error| invalid("reason", &error))?,
@@ -57,7 +61,8 @@ pub(crate) async fn suspend(
     let suspended = app.application.suspend_key(&request, command);
     let changed =
         outcome(&app, "suspend_key", &request.command_id, None, suspended).await.map_err(about(key_id))?;
-    Ok(ChangedKey::answer(&app, &tenant, key_id, changed))
+    let receipt = enforced(&app, &tenant, (changed.position, changed.occurred_at), patience).await;
+    Ok(ChangedKey::with_receipt(&app, &tenant, key_id, changed, receipt))
 }
 
 /// Why a key is taken up again.

@@ -2,6 +2,7 @@
 
 mod change;
 mod feed;
+mod guard;
 mod imports;
 mod keys;
 mod kit;

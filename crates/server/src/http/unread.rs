@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -23,21 +23,24 @@ struct Lent {
     back: Option<oneshot::Sender<BodyDataStream>>,
 }
 
-/// Where the rest of a lent body comes back.
-pub(crate) struct Unread(oneshot::Receiver<BodyDataStream>);
+/// Where the rest of a lent body comes back; of an empty one nothing does.
+pub(crate) struct Unread(Option<oneshot::Receiver<BodyDataStream>>);
 
 /// Lends a body to a handler.
 pub(crate) fn lend(body: Body) -> (Body, Unread) {
+    if body.is_end_stream() {
+        return (body, Unread(None));
+    }
     let (back, unread) = oneshot::channel();
     let lent = Lent { body: Some(body.into_data_stream()), back: Some(back) };
-    (Body::from_stream(lent), Unread(unread))
+    (Body::from_stream(lent), Unread(Some(unread)))
 }
 
 impl Unread {
     /// Reads the rest, if the handler is done with the body; to be called when its answer is there.
-    pub(crate) async fn take_in(mut self) {
+    pub(crate) async fn take_in(self) {
         // Nothing comes back of a body that was read to its end, or that the answer goes on reading.
-        let Ok(mut rest) = self.0.try_recv() else { return };
+        let Some(Ok(mut rest)) = self.0.map(|mut unread| unread.try_recv()) else { return };
         let mut room = BODY_MAX;
         let reading = async {
             while let Some(Ok(piece)) = rest.next().await {
@@ -114,6 +117,7 @@ mod tests {
         unread.take_in().await;
         assert_eq!(read.load(Ordering::Relaxed), 0);
         drop(lent);
+        assert!(lend(Body::empty()).0.is_end_stream(), "a handler sees that there is none");
     }
 
     #[tokio::test(start_paused = true)]

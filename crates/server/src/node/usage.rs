@@ -28,7 +28,7 @@ pub(crate) struct KeptUsage {
     pub(crate) record: UsageRecord,
     pub(crate) meter: Arc<UsageMeter>,
     run: RunId,
-    server: Box<str>,
+    pub(crate) server: Box<str>,
     announced: watch::Sender<bool>,
     leave: watch::Sender<bool>,
     left: watch::Sender<bool>,

@@ -225,3 +225,30 @@ fn key_ids_that_differ_in_any_bit_spread_over_shards_and_slots() {
         assert!(most < 2_000, "{most} of 64000 keys in one of 64 shards at shift {shift}");
     }
 }
+
+#[test]
+fn the_facts_of_a_key_are_what_a_verify_goes_by() {
+    let (index, mut writer) = given_acme();
+    assert_eq!(writer.issue(at(2), &acme(), key_id(1), &issued(1)), Applied::Done);
+    assert_eq!(writer.issue(at(3), &acme(), key_id(2), &issued(2)), Applied::Done);
+    writer.advance(at(3));
+    let facts = index.facts(&acme(), key_id(1)).unwrap();
+    assert_eq!(facts.key, index.key(&acme(), key_id(1)).unwrap().key);
+    assert_eq!((facts.key.standing, facts.settled_at), (Standing::Active, at(2)));
+    assert_eq!((&*facts.owner, facts.imported), (&issued(1).grant.owner, false));
+    assert_eq!(facts.digest, issued(1).digest.short());
+    assert_eq!(index.facts(&tenant("other"), key_id(1)), None);
+    assert_eq!(index.facts(&acme(), key_id(9)), None);
+
+    // What the rows do not say yet: a refusal, a recall.
+    index.refuse(key_id(1), at(4), NOW);
+    let facts = index.facts(&acme(), key_id(1)).unwrap();
+    assert_eq!((facts.key.standing, facts.ended_at), (Standing::Revoked, Some(NOW)));
+    index.recall(&acme(), at(5), LATER, &Selector::ALL);
+    let facts = index.facts(&acme(), key_id(2)).unwrap();
+    assert_eq!((facts.key.standing, facts.ended_at), (Standing::Recalled, Some(LATER)));
+    let mut keys = index.keys_of(&acme());
+    keys.sort_unstable();
+    assert_eq!(keys, [key_id(1), key_id(2)]);
+    assert!(index.keys_of(&tenant("other")).is_empty());
+}

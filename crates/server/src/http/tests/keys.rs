@@ -40,7 +40,9 @@ async fn a_key_is_issued_shown_revoked_and_its_history_told() {
     let answer = kit.post(&format!("{revoke}?wait=effective&timeout_ms=5"), &why).answer().await;
     let revoked = answer.is(200);
     assert_eq!(revoked["position"].as_u64(), Some(position + 1));
-    assert_eq!((&revoked["effective"], &revoked["enforced"]), (&json!(true), &json!("unknown")));
+    let receipt = &revoked["receipt"];
+    assert_eq!((&revoked["effective"], &receipt["complete"]), (&json!(true), &json!(true)));
+    assert_eq!((&receipt["fleet"], &receipt["enforced"][0]["by"]), (&json!("known"), &json!("index")));
     assert_eq!((&revoked["repeated"], &revoked["reason"]), (&json!(false), &json!("owner_left")));
     kit.post(&revoke, &why).answer().await.is_problem(409, "already_revoked");
 

@@ -1,0 +1,219 @@
+//! `GET /v1/receipts/{id}`, and the wait that every ending may have: who has enforced it, and who is outstanding.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use domain::{Permission, Position, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout_at};
+use utoipa::{IntoParams, ToSchema};
+use wire::format_rfc3339;
+
+use crate::fleet::{Ending, Receipt, TargetState};
+use crate::http::auth::Operator;
+use crate::http::codes;
+use crate::http::extract::{Shared, invalid};
+use crate::http::problem::Problem;
+
+/// How long a command waits for the fleet where the client does not say.
+const WAIT_MS: u64 = 1_000;
+/// The most that it waits: every bound has passed by then, with the server's own default.
+const WAIT_MAX_MS: u64 = 6_000;
+
+/// How long to wait, and for what.
+#[derive(Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WaitQuery {
+    /// `effective`: until this server refuses. `enforced`: until every verifier does, or the time is up. Unless said, as
+    /// `enforced`, but only guards that this server can name are waited for.
+    wait: Option<Wait>,
+    /// How long, in milliseconds, at most 6000; 1000 unless said. The answer comes when the time is up, whoever is
+    /// outstanding.
+    timeout_ms: Option<u64>,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wait {
+    /// Until this server refuses.
+    Effective,
+    /// Until every verifier does.
+    Enforced,
+}
+
+/// For how long and for whom a command waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    time: Duration,
+    /// Also for guards that this server cannot name.
+    strangers: bool,
+}
+
+impl WaitQuery {
+    /// How long a command may wait for the fleet; to be called before it is executed.
+    pub(crate) fn patience(self) -> Result<Patience, Problem> {
+        let ms = self.timeout_ms.unwrap_or(WAIT_MS);
+        if ms > WAIT_MAX_MS {
+            return Err(invalid("timeout_ms", &format!("a command waits at most {WAIT_MAX_MS} ms")));
+        }
+        let waits = self.wait != Some(Wait::Effective);
+        let time = if waits { Duration::from_millis(ms) } else { Duration::ZERO };
+        Ok(Patience { time, strangers: self.wait == Some(Wait::Enforced) })
+    }
+}
+
+/// Who has enforced an ending. Enforced means: that verifier refuses the keys it is about, whoever presents them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub(crate) struct ReceiptJson {
+    /// The position of what was enforced; `GET /v1/receipts/{id}` shows it again.
+    id: u64,
+    /// Nobody is outstanding, and nobody unknown can be.
+    complete: bool,
+    /// `known`, or `unknown`: guards that this server has not heard of may still accept.
+    fleet: &'static str,
+    /// When the fleet is known at the latest, in milliseconds from now; null if nothing here can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_within_ms: Option<u64>,
+    /// Who refuses.
+    enforced: Vec<EnforcedJson>,
+    /// Who may still accept.
+    outstanding: Vec<OutstandingJson>,
+}
+
+/// A verifier that refuses.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Enforced)]
+struct EnforcedJson {
+    /// What people call it.
+    name: String,
+    /// Which guard; null for the server itself.
+    guard_id: Option<String>,
+    /// How that is known: `index` (the server itself), `report` (it said so), `bound` (without hearing it refuses everything
+    /// by now), `left` (it answers nobody any more).
+    by: &'static str,
+    /// How long after the ending was effective at the server.
+    after_ms: u64,
+}
+
+/// A verifier that may still accept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Outstanding)]
+struct OutstandingJson {
+    /// What people call it.
+    name: String,
+    /// Which guard.
+    guard_id: Option<String>,
+    /// It refuses by itself after so long at the latest, though nobody reaches it.
+    refuses_within_ms: u64,
+}
+
+impl ReceiptJson {
+    fn of(receipt: &Receipt, boot_ms: u64) -> Self {
+        let mut enforced = Vec::new();
+        let mut outstanding = Vec::new();
+        for target in &receipt.targets {
+            let name = target.name.to_string();
+            let guard_id = target.guard_id.map(|guard| guard.to_string());
+            match target.state {
+                TargetState::Enforced { by, after_ms } => {
+                    enforced.push(EnforcedJson { name, guard_id, by: by.as_str(), after_ms });
+                }
+                TargetState::Outstanding { until } => {
+                    let refuses_within_ms = until.saturating_sub(boot_ms);
+                    outstanding.push(OutstandingJson { name, guard_id, refuses_within_ms });
+                }
+            }
+        }
+        let strangers = receipt.strangers_until;
+        Self {
+            id: receipt.ending.position.get(),
+            complete: receipt.is_complete(),
+            fleet: if strangers.is_none() { "known" } else { "unknown" },
+            known_within_ms: strangers
+                .filter(|until| *until != u64::MAX)
+                .map(|until| until.saturating_sub(boot_ms)),
+            enforced,
+            outstanding,
+        }
+    }
+}
+
+/// Opens the receipt of an ending and waits until nobody is outstanding, for so long at most. None while this server's own
+/// index has not applied it: nothing is known then.
+pub(crate) async fn enforced(
+    app: &Shared,
+    tenant: &TenantId,
+    (position, at): (Position, Timestamp),
+    Patience { time, strangers }: Patience,
+) -> Option<ReceiptJson> {
+    let until = Instant::now() + time;
+    let mut changes = app.fleet.changes();
+    if !app.application.wait_applied(position, time.max(APPLY_AT_LEAST)).await {
+        return None;
+    }
+    let ending = Ending { tenant: tenant.clone(), position, at };
+    let mut receipt = app.fleet.open(ending, app.ambient.boot_ms());
+    while Instant::now() < until {
+        changes.mark_unchanged();
+        let now = app.ambient.boot_ms();
+        if let Some(later) = app.fleet.receipt(position, now) {
+            receipt = later;
+        }
+        if receipt.is_complete() || (!strangers && !receipt.has_outstanding()) {
+            break;
+        }
+        // What time alone completes is looked at when it is up.
+        let bound = receipt.next_bound().map_or(time, |at| Duration::from_millis(at.saturating_sub(now) + 1));
+        tokio::select! {
+            _ = timeout_at(until, changes.changed()) => {}
+            () = sleep(bound) => {}
+        }
+    }
+    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+}
+
+/// How long the index may take in what was just appended: it is microseconds behind, unless it is in trouble.
+const APPLY_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// Shows a receipt again.
+#[utoipa::path(
+    get, path = "/v1/receipts/{id}", tag = "fleet", operation_id = "receipt",
+    params(("id" = u64, Path, description = "The position of a revocation, suspension or recall")),
+    responses((status = 200, description = "Who has enforced it by now, and who is outstanding", body = ReceiptJson)),
+)]
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(&codes::RECEIPT_UNKNOWN);
+    let position = Position::new(id.parse().map_err(|_| unknown())?);
+    let now = app.ambient.boot_ms();
+    let receipt = app.fleet.receipt(position, now).ok_or_else(unknown)?;
+    // Who may not read the tenant learns nothing of its receipts either.
+    operator
+        .require_in(Permission::KeysRead, &receipt.ending.tenant)
+        .map_err(|problem| if *problem.code == codes::NOT_FOUND { unknown() } else { problem })?;
+    let shown = ReceiptAnswer {
+        tenant: receipt.ending.tenant.to_string(),
+        at: format_rfc3339(receipt.ending.at),
+        receipt: ReceiptJson::of(&receipt, now),
+    };
+    Ok(axum::Json(shown).into_response())
+}
+
+/// A receipt with what it is about.
+#[derive(Serialize, ToSchema)]
+struct ReceiptAnswer {
+    /// Whose keys.
+    tenant: String,
+    /// When they were ended, RFC 3339.
+    at: String,
+    /// Who has enforced it.
+    #[serde(flatten)]
+    receipt: ReceiptJson,
+}
