@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::nats::{NatsCluster, NatsServer};
-use tests::server::{Admin, ServerSetup, TestServer};
+use tests::server::{Admin, IssuedKey, ServerSetup, TestServer};
 use tokio::time::Instant;
 
 /// Longer than any bound that the tests wait for.
@@ -162,8 +162,9 @@ fn start_two_at_once(setup: impl Fn() -> ServerSetup) {
 }
 
 /// A key's usage as a server tells it.
-fn usage(admin: &Admin, key_id: &str) -> Value {
-    admin.get(&format!("/v1/tenants/acme/keys/{key_id}/usage")).expect(200).json()
+fn usage(admin: &Admin, key: &IssuedKey) -> Value {
+    let path = format!("/v1/tenants/acme/keys/{}/usage?min_position={}", key.key_id, key.position);
+    admin.get(&path).expect(200).json()
 }
 
 /// Whose silence leaves something unknown.
@@ -190,9 +191,9 @@ async fn each_server_knows_what_all_were_asked_and_whose_reports_are_missing() {
     verify(&first, "mailer", 3);
     verify(&second, "lists", 2);
     for admin in [&first, &second] {
-        eventually("all verdicts are known", || usage(admin, &key.key_id)["total"]["valid"] == 5);
-        eventually("all reports are known", || silent(&usage(admin, &key.key_id)).is_empty());
-        let services = usage(admin, &key.key_id)["services"].as_array().unwrap().clone();
+        eventually("all verdicts are known", || usage(admin, &key)["total"]["valid"] == 5);
+        eventually("all reports are known", || silent(&usage(admin, &key)).is_empty());
+        let services = usage(admin, &key)["services"].as_array().unwrap().clone();
         let mut services: Vec<(&str, u64)> = services
             .iter()
             .map(|seen| (seen["service"].as_str().unwrap(), seen["valid"].as_u64().unwrap()))
@@ -206,7 +207,7 @@ async fn each_server_knows_what_all_were_asked_and_whose_reports_are_missing() {
     let port = two.url().rsplit(':').next().unwrap().to_owned();
     drop(two.kill9());
     eventually("the killed one is missed", || {
-        let silent = silent(&usage(&first, &key.key_id));
+        let silent = silent(&usage(&first, &key));
         silent.len() == 1 && silent[0].ends_with(&format!(":{port}"))
     });
     // What is on record survives, and a new server learns it from the stream.
@@ -214,7 +215,7 @@ async fn each_server_knows_what_all_were_asked_and_whose_reports_are_missing() {
     let admin = again.admin();
     let new = ServerSetup::nats(&nats.url()).start();
     for admin in [&admin, &new.admin_with(&again.operator_key())] {
-        eventually("sums are there again", || usage(admin, &key.key_id)["total"]["valid"] == 5);
-        eventually("the killed one is still missed", || silent(&usage(admin, &key.key_id)).len() == 1);
+        eventually("sums are there again", || usage(admin, &key)["total"]["valid"] == 5);
+        eventually("the killed one is still missed", || silent(&usage(admin, &key)).len() == 1);
     }
 }

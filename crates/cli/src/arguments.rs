@@ -11,6 +11,7 @@ use crate::demo::Demo;
 use crate::doctor::Doctor;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::import::Import;
 use crate::key::KeyVerb;
 use crate::leak::LeakVerb;
@@ -60,6 +61,7 @@ enum Verb {
     Scan(Scan),
     ScannerRules(ScannerRules),
     Watch(Watch),
+    Fleet(Fleet),
     /// The log, for auditors
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -118,6 +120,7 @@ impl Verb {
     fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Serve(serve) => serve.run(),
+            Self::Fleet(fleet) => fleet.run(),
             Self::Demo(demo) => demo.run(),
             Self::Tenant(verb) => verb.run(),
             Self::Key(verb) => verb.run(),

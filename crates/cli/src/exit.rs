@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Found,
     /// `import`: lines were refused; the others stand.
     SomeRefused,
+    /// A key was ended, and a verifier may still accept it.
+    Outstanding,
     /// `serve`: the configuration does not hold together.
     Config,
     /// `run`: the command is there and cannot be run; as `env` and every shell say it.
@@ -52,6 +54,7 @@ Exit codes:
   10  key verify: the key is not valid
   11  scan: keys were found
   12  import: lines were refused; the others stand
+  13  revoke, suspend, recall: done, and not yet enforced by every verifier
   78  serve: the configuration does not hold together
   126 run: the command cannot be run; 127: there is none of that name; else run ends as the command does
   130 stopped by Ctrl-C";
@@ -70,6 +73,7 @@ Exit codes:
             Self::NotValid => 10,
             Self::Found => 11,
             Self::SomeRefused => 12,
+            Self::Outstanding => 13,
             Self::Config => 78,
             Self::CannotRun => 126,
             Self::NoCommand => 127,
@@ -102,6 +106,7 @@ mod tests {
             Exit::NotValid,
             Exit::Found,
             Exit::SomeRefused,
+            Exit::Outstanding,
             Exit::Config,
             Exit::CannotRun,
             Exit::Interrupted,

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::flags::{CommandFlags, ServerFlags};
 use crate::key::cascaded;
 use crate::output::{items, keys_table, text};
+use crate::receipt::{self, Waiting};
 use crate::screen::{self, Paint, printable};
 
 /// Revoke every key that matches, by one event: those that match then, and none issued later
@@ -64,6 +65,8 @@ pub(crate) struct Recall {
     #[arg(long, default_value = "default")]
     tenant: String,
     #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
     command: CommandFlags,
     #[command(flatten)]
     flags: ServerFlags,
@@ -103,9 +106,10 @@ impl Recall {
             confirm::confirm(&format!("recall {count} keys for ever"), &count, self.confirm.as_deref())?;
             body["confirm"] = preview["token"].clone();
         }
-        let answer = client.send(&self.command.call(path, body))?;
+        let mut answer = client.send(&Waiting::begin(self.command.call(path, body)))?;
+        let exit = self.waiting.follow(&client, &mut answer.body)?;
         self.flags.output.show(&answer.body, recalled)?;
-        Ok(Exit::Ok)
+        Ok(exit)
     }
 
     fn selector(&self) -> Value {
@@ -170,7 +174,7 @@ fn recalled(body: &Value) -> Vec<String> {
         true => "effective: this server refuses them".to_owned(),
         false => "not effective yet: the server's index is behind; `rescind doctor` tells".to_owned(),
     });
-    lines.push(format!("enforced by other verifiers: {}", printable(&part("enforced"))));
+    lines.extend(receipt::told(&body["receipt"]));
     lines.extend(cascaded(body));
     if body["repeated"] == true {
         lines.push(format!("this command had recalled them before, at {}", printable(&part("recalled_at"))));

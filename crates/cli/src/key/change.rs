@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flags::{CommandFlags, KeyFlags};
 use crate::output::text;
+use crate::receipt::{self, Waiting};
 
 /// Which key, and the revision it must have.
 #[derive(Args, Debug)]
@@ -42,10 +43,32 @@ impl Change {
         self.send(self.command.call(format!("{path}/{action}"), body), done)
     }
 
+    /// The same with what takes the key away from whoever holds it.
+    pub(crate) fn end(
+        &self,
+        action: &str,
+        body: Value,
+        done: &str,
+        waiting: &Waiting,
+    ) -> Result<Exit, Failure> {
+        let path = self.flags.key_path(&self.key_id)?;
+        let call = Waiting::begin(self.command.call(format!("{path}/{action}"), body));
+        let client = self.flags.client()?;
+        let mut answer = client.send(&call.if_match(self.if_match))?;
+        let exit = waiting.follow(&client, &mut answer.body)?;
+        self.show(&answer.body, done)?;
+        Ok(exit)
+    }
+
     fn send(&self, call: Call, done: &str) -> Result<Exit, Failure> {
         let client = self.flags.client()?;
         let answer = client.send(&call.if_match(self.if_match))?;
-        self.flags.server.output.show(&answer.body, |body| {
+        self.show(&answer.body, done)?;
+        Ok(Exit::Ok)
+    }
+
+    fn show(&self, body: &Value, done: &str) -> Result<(), Failure> {
+        self.flags.server.output.show(body, |body| {
             let part = |name| text(body, name);
             let mut lines = vec![format!(
                 "{done} key {} at position {}, now at revision {}",
@@ -60,8 +83,10 @@ impl Change {
                     "not effective yet: the server's index is behind; `rescind doctor` tells".to_owned(),
                 );
             }
+            if !body["receipt"].is_null() {
+                lines.extend(receipt::told(&body["receipt"]));
+            }
             lines
-        })?;
-        Ok(Exit::Ok)
+        })
     }
 }

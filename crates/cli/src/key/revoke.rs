@@ -12,6 +12,7 @@ use crate::flags::{CommandFlags, KeyFlags};
 use crate::key_id;
 use crate::output::{fields, items, standing, text};
 use crate::problem::NO_SERVER;
+use crate::receipt::{self, Waiting};
 use crate::screen::{self, Paint, printable};
 
 /// Revoke a key: it is refused from then on, for ever
@@ -38,6 +39,8 @@ pub(crate) struct Revoke {
     #[arg(long)]
     cascade: bool,
     #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
     command: CommandFlags,
     #[command(flatten)]
     flags: KeyFlags,
@@ -61,10 +64,12 @@ impl Revoke {
         if self.cascade {
             body["cascade"] = json!(true);
         }
-        let answer = client.send(&self.command.call(format!("{path}/revoke"), body))?;
+        let call = self.command.call(format!("{path}/revoke"), body);
+        let mut answer = client.send(&Waiting::begin(call))?;
+        let exit = self.waiting.follow(&client, &mut answer.body)?;
         let told = answer.body.clone();
         self.flags.server.output.show(&told, |_| outcome(&key, &answer))?;
-        Ok(Exit::Ok)
+        Ok(exit)
     }
 }
 
@@ -132,9 +137,7 @@ fn outcome(key: &Value, answer: &Answer) -> Vec<String> {
         }
     };
     lines.push(format!("{effective} (measured {} from command to answer)", clock::display(answer.took)));
-    if let Some(enforced) = body["enforced"].as_str() {
-        lines.push(format!("enforced by other verifiers: {}", printable(enforced)));
-    }
+    lines.extend(receipt::told(&body["receipt"]));
     lines.extend(cascaded(body));
     if body["repeated"] == true {
         lines

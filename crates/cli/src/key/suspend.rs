@@ -7,6 +7,7 @@ use super::change::Change;
 use crate::clock;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::receipt::Waiting;
 use crate::when;
 
 /// Suspend a key: it is refused until it is reinstated
@@ -26,6 +27,8 @@ pub(crate) struct Suspend {
     /// When it is reinstated by itself: 2026-12-24T12:00:00Z, or from now: 90m, 24h, 7d
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 fn reasons() -> Vec<&'static str> {
@@ -41,6 +44,6 @@ impl Suspend {
             "note": self.note,
             "until": until.map(wire::format_rfc3339),
         });
-        self.change.act("suspend", body, "suspended")
+        self.change.end("suspend", body, "suspended", &self.waiting)
     }
 }

@@ -309,7 +309,10 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         ],
     ),
     (&["fleet"], &[ALWAYS, OPERATOR, STALE, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::TENANT_NEEDED]]),
-    (&["receipt"], &[ALWAYS, OPERATOR, STALE, &[&codes::RECEIPT_UNKNOWN]]),
+    (
+        &["receipt"],
+        &[ALWAYS, OPERATOR, STALE, &[&codes::RECEIPT_UNKNOWN, &codes::BAD_QUERY, &codes::INVALID_VALUE]],
+    ),
     (
         &["register_guard"],
         &[

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use domain::{Issuer, KeyId, Permission, ScopeSet, TenantId, Widening, operator};
+use domain::{Issuer, KeyId, Permission, ScopeSet, Standing, TenantId, Widening, operator};
 use verify::{Answer, Holder, Verdict, VerifyRequest};
 
 use crate::http::app::App;
@@ -156,6 +156,20 @@ impl Operator {
             None if self.permits_somewhere(permission) => Err(Problem::new(&codes::TENANT_NEEDED)),
             None => Err(scope_missing(permission, None)),
         }
+    }
+
+    /// Whether the key that was presented may still be used, and for this: what lasts longer than a request asks again.
+    pub(crate) fn still_may(&self, app: &App, permission: Permission, tenant: Option<&TenantId>) -> bool {
+        let Some(state) = app.index.key(&app.operators, self.key_id) else { return false };
+        let key = state.key;
+        let lives =
+            key.standing == Standing::Active && key.expires_at.is_none_or(|at| at > app.ambient.now());
+        lives
+            && key.networks.admit(self.network)
+            && match tenant {
+                Some(tenant) => operator::permits_in(&key.scopes, permission, tenant),
+                None => operator::permits_everywhere(&key.scopes, permission),
+            }
     }
 
     /// Whether the permission is held in any tenant at all.

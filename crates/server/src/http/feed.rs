@@ -74,7 +74,7 @@ pub(crate) async fn feed(
     let resume = resume_from(&headers, query.last_event_id.as_deref())?;
     let permit = app.gates.feeds.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(&codes::TOO_MANY_CLIENTS).retry())?;
-    let client = Client::begin(app, tenant, resume, permit).await?;
+    let client = Client::begin(app, operator, tenant, resume, permit).await?;
     let body = Body::from_stream(stream::unfold(client, Client::next_piece));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -97,6 +97,8 @@ fn resume_from(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Positi
 /// it falls out of the channel of live notices and goes on from the view.
 struct Client {
     app: Shared,
+    /// Who listens: a key that is ended, or may no longer hear, hears no more after the next heartbeat.
+    operator: Operator,
     tenant: Option<TenantId>,
     live: broadcast::Receiver<Arc<LiveNotice>>,
     applied: watch::Receiver<Position>,
@@ -152,6 +154,7 @@ impl Drop for Counted {
 impl Client {
     async fn begin(
         app: Shared,
+        operator: Operator,
         tenant: Option<TenantId>,
         resume: Option<Position>,
         permit: OwnedSemaphorePermit,
@@ -177,6 +180,7 @@ impl Client {
         let gauge = app.meters.feed_clients.clone();
         gauge.increment(1.0);
         let mut client = Self {
+            operator,
             tenant,
             live,
             applied,
@@ -242,8 +246,12 @@ impl Client {
         notice.position > self.sent && self.tenant.as_ref().is_none_or(|tenant| *tenant == notice.tenant)
     }
 
-    /// Tells that everything up to `head` was sent.
+    /// Tells that everything up to `head` was sent. Who may not hear it any more is let go.
     fn push_heartbeat(&mut self, head: Position) {
+        if !self.operator.still_may(&self.app, Permission::Feed, self.tenant.as_ref()) {
+            self.mode = Mode::Over;
+            return;
+        }
         let data = format!("{{\"head\":{},\"last_notice\":{}}}", head.get(), self.last_notice.get());
         self.push("heartbeat", Some(head), &data);
         self.next_heartbeat = Instant::now() + HEARTBEAT;

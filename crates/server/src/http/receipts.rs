@@ -6,14 +6,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::{Permission, Position, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
 
 use crate::fleet::{Ending, Receipt, TargetState};
 use crate::http::auth::Operator;
 use crate::http::codes;
-use crate::http::extract::{Shared, invalid};
+use crate::http::extract::{Params, Shared, invalid};
 use crate::http::problem::Problem;
 
 /// How long a command waits for the fleet where the client does not say.
@@ -151,45 +151,65 @@ pub(crate) async fn enforced(
     Patience { time, strangers }: Patience,
 ) -> Option<ReceiptJson> {
     let until = Instant::now() + time;
-    let mut changes = app.fleet.changes();
     if !app.application.wait_applied(position, time.max(APPLY_AT_LEAST)).await {
         return None;
     }
     let ending = Ending { tenant: tenant.clone(), position, at };
-    let mut receipt = app.fleet.open(ending, app.ambient.boot_ms());
+    let receipt = app.fleet.open(ending, app.ambient.boot_ms());
+    let receipt = until_complete(app, receipt, until, strangers).await;
+    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+}
+
+/// The receipt when nobody is outstanding, or when the time is up.
+async fn until_complete(app: &Shared, mut receipt: Receipt, until: Instant, strangers: bool) -> Receipt {
+    let mut changes = app.fleet.changes();
     while Instant::now() < until {
         changes.mark_unchanged();
         let now = app.ambient.boot_ms();
-        if let Some(later) = app.fleet.receipt(position, now) {
+        if let Some(later) = app.fleet.receipt(receipt.ending.position, now) {
             receipt = later;
         }
         if receipt.is_complete() || (!strangers && !receipt.has_outstanding()) {
             break;
         }
         // What time alone completes is looked at when it is up.
-        let bound = receipt.next_bound().map_or(time, |at| Duration::from_millis(at.saturating_sub(now) + 1));
+        let bound = receipt.next_bound().map_or(until, |at| {
+            Instant::now().checked_add(Duration::from_millis(at.saturating_sub(now) + 1)).unwrap_or(until)
+        });
         tokio::select! {
             _ = timeout_at(until, changes.changed()) => {}
-            () = sleep(bound) => {}
+            () = sleep_until(bound.min(until)) => {}
         }
     }
-    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+    receipt
 }
 
 /// How long the index may take in what was just appended: it is microseconds behind, unless it is in trouble.
 const APPLY_AT_LEAST: Duration = Duration::from_millis(200);
 
+/// How long to wait.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReceiptQuery {
+    /// Answer when it is complete, or after so many milliseconds, at most 6000; at once unless said.
+    timeout_ms: Option<u64>,
+}
+
 /// Shows a receipt again.
 #[utoipa::path(
     get, path = "/v1/receipts/{id}", tag = "fleet", operation_id = "receipt",
-    params(("id" = u64, Path, description = "The position of a revocation, suspension or recall")),
+    params(("id" = u64, Path, description = "The position of a revocation, suspension or recall"), ReceiptQuery),
     responses((status = 200, description = "Who has enforced it by now, and who is outstanding", body = ReceiptJson)),
 )]
 pub(crate) async fn show(
     State(app): State<Shared>,
     operator: Operator,
     Path(id): Path<String>,
+    Params(query): Params<ReceiptQuery>,
 ) -> Result<Response, Problem> {
+    let wait = WaitQuery { wait: Some(Wait::Enforced), timeout_ms: Some(query.timeout_ms.unwrap_or(0)) };
+    let Patience { time, strangers } = wait.patience()?;
     let unknown = || Problem::new(&codes::RECEIPT_UNKNOWN);
     let position = Position::new(id.parse().map_err(|_| unknown())?);
     let now = app.ambient.boot_ms();
@@ -198,6 +218,8 @@ pub(crate) async fn show(
     operator
         .require_in(Permission::KeysRead, &receipt.ending.tenant)
         .map_err(|problem| if *problem.code == codes::NOT_FOUND { unknown() } else { problem })?;
+    let receipt = until_complete(&app, receipt, Instant::now() + time, strangers).await;
+    let now = app.ambient.boot_ms();
     let shown = ReceiptAnswer {
         tenant: receipt.ending.tenant.to_string(),
         at: format_rfc3339(receipt.ending.at),

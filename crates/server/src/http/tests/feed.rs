@@ -26,11 +26,15 @@ struct Heard {
 
 impl Feed {
     async fn open(kit: &Kit, query: &str, last_event_id: Option<u64>) -> Self {
+        Self::open_as(kit, &kit.root, query, last_event_id).await
+    }
+
+    async fn open_as(kit: &Kit, key: &str, query: &str, last_event_id: Option<u64>) -> Self {
         let mut ask = kit.get(&format!("/v1/feed{query}"));
         if let Some(id) = last_event_id {
             ask = ask.header("last-event-id", &id.to_string());
         }
-        let response = ask.response().await;
+        let response = ask.with_key(key).response().await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { stream: Body::into_data_stream(response.into_body()), text: String::new() }
@@ -268,5 +272,28 @@ async fn a_feed_tells_a_tenants_notices_to_who_may_hear_them() {
     let acme = kit.post("/v1/tenants/acme/keys", &json!({"owner": "a"})).answer().await.is(201);
     let heard = feed.next_notice().await;
     assert_eq!((heard.id, &heard.data["data"]["previous"]), (acme["position"].as_u64(), &json!(0)));
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_no_longer_hear_is_let_go() {
+    let kit = Kit::start().await;
+    let (ended, narrowed) = (kit.operator(&["default/feed"]).await, kit.operator(&["default/feed"]).await);
+    let mut feeds = Vec::new();
+    for key in [&ended, &narrowed] {
+        let mut feed = Feed::open_as(&kit, key, "?tenant=default", None).await;
+        assert_eq!(feed.next().await.unwrap().event, "hello");
+        feeds.push(feed);
+    }
+    let path = |key: &str| format!("/v1/tenants/rescind/keys/{}", &key["rsk_live_".len()..][..26]);
+    let revoke = format!("{}/revoke", path(&ended));
+    kit.post(&revoke, &json!({"reason": "compromised"})).answer().await.is(200);
+    let rescope =
+        kit.ask(axum::http::Method::PATCH, &path(&narrowed)).header("content-type", "application/json");
+    rescope.body(json!({"scopes": ["default/verify"]}).to_string()).answer().await.is(200);
+    for feed in &mut feeds {
+        // Heartbeats that were under way may still come.
+        while feed.next().await.is_some() {}
+    }
     kit.node.stop().await;
 }
