@@ -78,7 +78,7 @@ fn dead_links(page: &str, text: &str, is_there: impl Fn(&str) -> bool) -> Vec<St
 /// Texts in backticks that are paths of this tree.
 fn named(page: &str) -> BTreeSet<&str> {
     let inside = page.split('`').skip(1).step_by(2).map(|text| text.trim_end_matches('/'));
-    let tops = ["crates", "tests", "proto", "docs", ".ci"];
+    let tops = ["crates", "tests", "proto", "docs", "examples", ".ci"];
     inside
         .filter(|text| tops.contains(&text.split('/').next().unwrap_or_default()))
         .filter(|text| !text.contains(['<', '*', ' ', '{', '…', ':']))

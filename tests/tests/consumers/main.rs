@@ -1,6 +1,10 @@
-//! Consumers that nobody here wrote hear what they should: nats-py, `@nats-io/jetstream` and httpx-sse.
+//! Consumers in other languages hear what they should: nats-py, `@nats-io/jetstream`, httpx-sse, and the two examples.
 
 #![cfg(test)]
+
+mod example;
+mod examples;
+mod forged;
 
 use std::path::Path;
 use std::process::{Command, Output};
