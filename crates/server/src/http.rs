@@ -38,6 +38,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod unused;
 mod usage;
 mod verify;
 

@@ -1,6 +1,7 @@
 //! `rescind key list`: the keys of a tenant, filtered, page by page or all.
 
 use clap::Args;
+use domain::Timestamp;
 use serde_json::Value;
 
 use super::PAGE;
@@ -21,6 +22,7 @@ const MAX_PAGES: u32 = 1_000_000;
 Examples:
   rescind key list --standing active --owner campaign-team
   rescind key list --expiring-before 14d --label service=mailer
+  rescind key list --unused-since 90d --standing active
   rescind key list --all --json | jq -r '.keys[].key_id'      (--all prints one page of JSON a line)")]
 pub(crate) struct List {
     /// Only keys of this owner
@@ -38,6 +40,9 @@ pub(crate) struct List {
     /// Only keys whose time is up before then: 2027-01-01T00:00:00Z, or 14d from now
     #[arg(long, value_name = "TIME")]
     expiring_before: Option<String>,
+    /// Only keys issued before then and known not to be used since: 2026-01-01T00:00:00Z, or 90d ago
+    #[arg(long, value_name = "TIME")]
+    unused_since: Option<String>,
     /// Only keys whose name, owner or id holds this text
     #[arg(long, value_name = "TEXT")]
     query: Option<String>,
@@ -64,6 +69,7 @@ impl List {
         let call = client.fresh(self.call()?);
         let mut cursor = self.cursor.clone();
         let mut shown = Vec::new();
+        let mut left_out = LeftOut::default();
         for _ in 0..MAX_PAGES {
             let body = client.send(&call.clone().with_some("cursor", cursor.take()))?.body;
             cursor = body["next_cursor"].as_str().map(str::to_owned);
@@ -71,45 +77,107 @@ impl List {
                 screen::data(&body.to_string())?;
             } else {
                 shown.extend_from_slice(items(&body, "keys"));
+                left_out.add(&body["usage"]);
             }
             if cursor.is_none() || !self.all {
                 break;
             }
         }
         if !self.flags.server.output.json {
-            self.tell(&shown, cursor.as_deref())?;
+            self.tell(&shown, &left_out, cursor.as_deref())?;
         }
         Ok(Exit::Ok)
     }
 
     fn call(&self) -> Result<Call, Failure> {
-        let before = match &self.expiring_before {
-            Some(text) => Some(wire::format_rfc3339(
-                when::future(text, clock::wall())
-                    .map_err(|why| Failure::usage("--expiring-before is not a time").because(why))?,
-            )),
-            None => None,
-        };
+        let before = time("--expiring-before", self.expiring_before.as_deref(), when::future)?;
+        let since = time("--unused-since", self.unused_since.as_deref(), when::past)?;
         Ok(Call::get(self.flags.keys_path()?)
             .with_some("owner", self.owner.as_ref())
             .with_some("standing", self.standing.as_ref())
             .with_some("label", self.label.as_ref())
             .with_some("scope", self.scope.as_ref())
             .with_some("expiring_before", before)
+            .with_some("unused_since", since)
             .with_some("q", self.query.as_ref())
             .with("limit", if self.all { PAGE } else { self.limit }))
     }
 
-    fn tell(&self, keys: &[Value], cursor: Option<&str>) -> Result<(), Failure> {
-        if keys.is_empty() {
-            screen::say(&format!("no such key in tenant {}", self.flags.tenant));
-            return Ok(());
+    fn tell(&self, keys: &[Value], left_out: &LeftOut, cursor: Option<&str>) -> Result<(), Failure> {
+        match (keys.is_empty(), cursor) {
+            (true, None) => screen::say(&format!("no such key in tenant {}", self.flags.tenant)),
+            (true, Some(_)) => screen::say("no such key among those looked at"),
+            (false, _) => {
+                keys_table(keys, Paint::stdout()).iter().try_for_each(|line| screen::data(line))?;
+            }
         }
-        keys_table(keys, Paint::stdout()).iter().try_for_each(|line| screen::data(line))?;
+        if let Some(said) = left_out.said() {
+            screen::say(&said);
+        }
         if let Some(cursor) = cursor {
-            let last = keys.last().map(|key| text(key, "key_id")).unwrap_or_default();
+            let last = keys.last().map(|key| text(key, "key_id")).unwrap_or_else(|| "those".to_owned());
             screen::say(&format!("more keys follow {last}: --cursor {cursor}, or --all"));
         }
         Ok(())
+    }
+}
+
+/// An instant as the API wants it.
+fn time(
+    flag: &str,
+    text: Option<&str>,
+    read: fn(&str, Timestamp) -> Result<Timestamp, String>,
+) -> Result<Option<String>, Failure> {
+    let read = text.map(|text| read(text, clock::wall())).transpose();
+    let at = read.map_err(|why| Failure::usage(format!("{flag} is not a time")).because(why))?;
+    Ok(at.map(wire::format_rfc3339))
+}
+
+/// Keys that may have been used: nobody knows.
+#[derive(Default)]
+struct LeftOut {
+    count: usize,
+    /// A part of the span of which not all is known, and who did not report.
+    unknown: Option<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, usage: &Value) {
+        self.count += items(usage, "left_out").len();
+        let Some(span) = items(&usage["coverage"], "unknown").last() else { return };
+        let whom = match (&*text(span, "why"), &*text(span, "server")) {
+            ("before_record", _) => "before usage was recorded".to_owned(),
+            (_, "") => "not reported yet".to_owned(),
+            (_, server) => format!("not reported by {server}"),
+        };
+        self.unknown = Some(format!("{} to {}, {whom}", text(span, "from"), text(span, "to")));
+    }
+
+    fn said(&self) -> Option<String> {
+        let unknown = self.unknown.as_ref().filter(|_| self.count > 0)?;
+        Some(format!("{} left out, of which it is not known ({unknown}); --json names them", self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted_with_the_reason() {
+        let mut left_out = LeftOut::default();
+        assert_eq!(left_out.said(), None);
+        let page = |keys: Value| {
+            json!({"left_out": keys, "coverage": {"unknown": [
+                {"from": "A", "to": "B", "server": "mail-2", "why": "silent"}]}})
+        };
+        left_out.add(&page(json!([])));
+        assert_eq!(left_out.said(), None, "nobody was");
+        left_out.add(&page(json!(["01K"])));
+        left_out.add(&page(json!(["01L"])));
+        let said = left_out.said().unwrap();
+        assert!(said.starts_with("2 left out") && said.contains("A to B, not reported by mail-2"), "{said}");
     }
 }

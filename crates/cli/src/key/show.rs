@@ -25,7 +25,7 @@ pub(crate) struct Show {
 }
 
 /// Label and member, in the order in which people ask.
-const SHOWN: [(&str, &str); 22] = [
+const SHOWN: [(&str, &str); 23] = [
     ("key id", "key_id"),
     ("tenant", "tenant"),
     ("name", "name"),
@@ -40,6 +40,7 @@ const SHOWN: [(&str, &str); 22] = [
     ("replaces", "predecessor"),
     ("rotation", "rotation"),
     ("expires", "expires_at"),
+    ("last used", "last_used_at"),
     ("until", "suspended_until"),
     ("leaked", "leaked"),
     ("ended", "ended_at"),
@@ -80,6 +81,14 @@ fn in_words(mut key: Value) -> Value {
     if key["imported"] == false {
         key["imported"] = Value::Null;
     }
+    let last_used = match (key["last_used_at"].as_str(), key["last_used_complete"].as_bool()) {
+        (Some(at), Some(true)) => json!(at),
+        (Some(at), _) => json!(format!("{at}, or later: not every server has reported")),
+        (None, Some(true)) => json!("never"),
+        (None, Some(false)) => json!("not known: not every server has reported"),
+        (None, None) => Value::Null,
+    };
+    key["last_used_at"] = last_used;
     if key["rotation"].is_object() {
         let part = |name| text(&key["rotation"], name);
         key["rotation"] =
@@ -120,5 +129,18 @@ mod tests {
         }));
         assert_eq!((text(&key, "imported"), text(&key, "leaked")), (String::new(), String::new()));
         assert_eq!(text(&key, "rotation"), "running since 2026-11-23T12:00:00Z, to 01K");
+    }
+
+    #[test]
+    fn never_used_is_said_only_where_it_is_known() {
+        for (at, complete, said) in [
+            (Value::Null, json!(true), "never"),
+            (Value::Null, json!(false), "not known: not every server has reported"),
+            (json!("T"), json!(true), "T"),
+            (json!("T"), json!(false), "T, or later: not every server has reported"),
+        ] {
+            let key = in_words(json!({"last_used_at": at, "last_used_complete": complete}));
+            assert_eq!(text(&key, "last_used_at"), said);
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, inval
 use crate::http::problem::Problem;
 use crate::http::rotation_json::RotationJson;
 use crate::http::tenants::PersonalJson;
+use crate::http::unused::{self, LastUse, ListedUsage};
 
 /// A key to issue.
 #[derive(Deserialize, ToSchema)]
@@ -94,6 +95,15 @@ pub(crate) struct KeyJson {
     note: Option<PersonalJson>,
     /// The position of the last event of its history.
     position: u64,
+}
+
+/// A key by itself, with its last use.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownKey {
+    #[serde(flatten)]
+    key: KeyJson,
+    #[serde(flatten)]
+    last_use: LastUse,
 }
 
 /// A report that a key was found where it should not be.
@@ -283,6 +293,9 @@ pub(crate) struct ListKeys {
     label: Option<String>,
     /// May do this.
     scope: Option<String>,
+    /// Was issued before this instant, RFC 3339, and is known not to have been used since. A page may then be short, even
+    /// empty, with a cursor.
+    unused_since: Option<String>,
     /// Its time will be up before this instant, RFC 3339, and it has not ended otherwise.
     expiring_before: Option<String>,
     /// Part of its name, its owner or its id.
@@ -302,6 +315,9 @@ pub(crate) struct KeyList {
     keys: Vec<KeyJson>,
     /// Where the next page begins; null if this is the last. A page with a cursor may be short, even empty.
     next_cursor: Option<String>,
+    /// With `unused_since`: what is known of use since then, and which keys are left out because not all is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<ListedUsage>,
 }
 
 /// Lists a tenant's keys.
@@ -325,22 +341,30 @@ pub(crate) async fn list(
         None => None,
         Some(owner) => Some(app.application.owner_tag(&tenant, owner).await?),
     };
-    let page = app
-        .keys
-        .list(KeyQuery {
-            owner,
-            label: parameter("label", query.label.as_deref())?,
-            standing: parameter("standing", query.standing.as_deref())?,
-            scope: parameter("scope", query.scope.as_deref())?,
-            expiring_before: instant("expiring_before", query.expiring_before.as_deref())?,
-            text: query.q,
-            limit: page_limit(query.limit)?,
-            cursor: parameter("cursor", query.cursor.as_deref())?,
-            ..KeyQuery::all(tenant)
-        })
-        .await?;
+    let asked = KeyQuery {
+        owner,
+        label: parameter("label", query.label.as_deref())?,
+        standing: parameter("standing", query.standing.as_deref())?,
+        scope: parameter("scope", query.scope.as_deref())?,
+        expiring_before: instant("expiring_before", query.expiring_before.as_deref())?,
+        text: query.q,
+        limit: page_limit(query.limit)?,
+        cursor: parameter("cursor", query.cursor.as_deref())?,
+        ..KeyQuery::all(tenant)
+    };
+    let (page, usage) = match instant("unused_since", query.unused_since.as_deref())? {
+        Some(since) if since > app.ambient.now() => {
+            return Err(Problem::new(&codes::BAD_QUERY).detail("unused_since: it lies ahead"));
+        }
+        Some(since) => {
+            let (page, usage) = unused::page(&app, asked, since).await?;
+            (page, Some(usage))
+        }
+        None => (app.keys.list(asked).await?, None),
+    };
     let keys = page.keys.iter().map(KeyJson::from).collect();
-    Ok(axum::Json(KeyList { keys, next_cursor: page.next.map(|cursor| cursor.to_string()) }).into_response())
+    let next_cursor = page.next.map(|cursor| cursor.to_string());
+    Ok(axum::Json(KeyList { keys, next_cursor, usage }).into_response())
 }
 
 /// How new an answer has to be.
@@ -360,7 +384,7 @@ pub(crate) struct AsNewAs {
         ("key_id" = String, Path, description = "The key"),
         AsNewAs,
     ),
-    responses((status = 200, description = "The key", body = KeyJson, headers(("ETag" = String, description = "The key's revision, for If-Match")))),
+    responses((status = 200, description = "The key", body = ShownKey, headers(("ETag" = String, description = "The key's revision, for If-Match")))),
 )]
 pub(crate) async fn show(
     State(app): State<Shared>,
@@ -372,7 +396,8 @@ pub(crate) async fn show(
     app.reach_view(app.keys.status(), query.min_position).await?;
     let row = app.keys.one(&tenant, key_id).await?;
     let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    let mut response = axum::Json(KeyJson::from(&row)).into_response();
+    let shown = ShownKey { key: KeyJson::from(&row), last_use: LastUse::of(&app, &row).await };
+    let mut response = axum::Json(shown).into_response();
     response.headers_mut().insert(header::ETAG, etag(row.revision));
     Ok(response)
 }

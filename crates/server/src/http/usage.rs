@@ -159,7 +159,7 @@ pub(crate) struct CoverageJson {
     complete: bool,
     /// Where the span begins, RFC 3339.
     from: String,
-    /// Where it ends: now.
+    /// Where it ends.
     to: String,
     /// All that any server reported up to here is counted, RFC 3339.
     known_until: Option<String>,
@@ -252,7 +252,11 @@ fn buckets(
 }
 
 impl CoverageJson {
-    fn of(coverage: &Coverage, (from, to): (Timestamp, Timestamp), known_until: Option<Timestamp>) -> Self {
+    pub(crate) fn of(
+        coverage: &Coverage,
+        (from, to): (Timestamp, Timestamp),
+        known_until: Option<Timestamp>,
+    ) -> Self {
         let spans = coverage.unknown();
         Self {
             complete: coverage.is_covered(),

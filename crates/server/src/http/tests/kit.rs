@@ -11,7 +11,7 @@ use projection::Stage;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::config::ServeConfig;
@@ -23,6 +23,11 @@ const ANSWER_MAX: usize = 4 << 20;
 
 /// The views open behind a node that is ready; on a busy machine, seconds behind.
 const VIEWS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Workers look once a second, and sums arrive as often; on a busy machine, later.
+const EVENTUALLY_WITHIN: Duration = Duration::from_secs(60);
+/// How often a wait looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) struct Kit {
     pub(super) node: Node,
@@ -78,6 +83,19 @@ async fn views_ready(node: &Node) {
     while !ready() {
         yield_now().await;
     }
+}
+
+/// Looks again and again until there is what has to come.
+pub(super) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(EVENTUALLY_WITHIN, found).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
 /// A request in the making.

@@ -1,18 +1,10 @@
 //! Policies over HTTP: set, shown, refused, tried and at work.
 
-use std::time::Duration;
-
 use axum::http::Method;
 use domain::KeyId;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
 
-use super::kit::{Answer, Kit};
-
-/// The worker looks once a second; on a busy machine, later.
-const APPLIED_WITHIN: Duration = Duration::from_secs(60);
-/// How often a wait looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+use super::kit::{Answer, Kit, eventually};
 
 const POLICIES: &str = "/v1/tenants/default/policies";
 
@@ -32,19 +24,6 @@ async fn becomes(kit: &Kit, key: &Value, standing: &str) -> Value {
         Some(kit.get(&path).answer().await.is(200)).filter(|shown| shown["standing"] == standing)
     })
     .await
-}
-
-/// Looks again and again until there is what has to come.
-async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let found = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-    };
-    timeout(APPLIED_WITHIN, found).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use domain::KeyId;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::kit::Kit;
+use super::kit::{Kit, eventually};
 
 /// Sums arrive once a second; on a busy machine, seconds later.
 const REPORTED_WITHIN: Duration = Duration::from_secs(30);
@@ -86,6 +86,62 @@ async fn what_is_not_known_is_null_and_never_zero() {
         (&coverage["complete"], &coverage["unknown"][0]["why"]),
         (&json!(false), &json!("before_record"))
     );
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_listed_as_unused_only_where_that_is_known() {
+    let kit = Kit::start().await;
+    let (used, idle) = (kit.issue(json!({})).await, kit.issue(json!({})).await);
+    let since = eventually("the clock is past the issue", async || {
+        let now = wire::format_rfc3339(kit.node.app.ambient.now());
+        Some(now).filter(|now| Some(&**now) > idle["issued_at"].as_str())
+    })
+    .await;
+    let keys = "/v1/tenants/default/keys";
+    let list = format!("{keys}?unused_since={since}&min_position={}", idle["position"]);
+    let ids = |list: &Value| -> Vec<String> {
+        let id = |key: &Value| key.as_str().or(key["key_id"].as_str()).unwrap().to_owned();
+        list.as_array().unwrap().iter().map(id).collect()
+    };
+    let id_of = |key: &Value| key["key_id"].as_str().unwrap().to_owned();
+
+    // What came after has not been reported: nobody is unused, both are named.
+    let early = kit.get(&list).answer().await.is(200);
+    assert_eq!(early["keys"], json!([]), "{early}");
+    let coverage = &early["usage"]["coverage"];
+    assert_eq!(
+        (ids(&early["usage"]["left_out"]).len(), &coverage["complete"]),
+        (2, &json!(false)),
+        "{early}"
+    );
+    assert_eq!(coverage["unknown"][0]["why"], "not_heard");
+    let show = format!("{keys}/{}", id_of(&idle));
+    let shown = kit.get(&show).answer().await.is(200);
+    assert_eq!((&shown["last_used_at"], &shown["last_used_complete"]), (&Value::Null, &json!(false)));
+    let one = kit.get(&format!("{list}&limit=1")).answer().await.is(200);
+    assert_eq!((ids(&one["usage"]["left_out"]).len(), one["next_cursor"].is_string()), (1, true), "{one}");
+
+    kit.post("/v1/verify", &json!({"key": used["key"]})).answer().await.is(200);
+    let late = eventually("all since then is reported", async || {
+        let late = kit.get(&list).answer().await.is(200);
+        Some(late).filter(|late| late["usage"]["coverage"]["complete"] == true)
+    })
+    .await;
+    assert_eq!((ids(&late["keys"]), &late["usage"]["left_out"]), (vec![id_of(&idle)], &json!([])), "{late}");
+    let shown = kit.get(&show).answer().await.is(200);
+    assert_eq!((&shown["last_used_at"], &shown["last_used_complete"]), (&Value::Null, &json!(true)));
+    let shown = kit.get(&format!("{keys}/{}", id_of(&used))).answer().await.is(200);
+    assert!(shown["last_used_at"].as_str() >= Some(&*since), "{shown}");
+
+    // A key of today is not called unused for years, and other filters go on counting.
+    let years = kit.get(&format!("{keys}?unused_since=2001-01-01T00:00:00Z")).answer().await.is(200);
+    assert_eq!((&years["keys"], &years["usage"]["left_out"]), (&json!([]), &json!([])), "{years}");
+    let other = kit.get(&format!("{list}&owner=somebody")).answer().await.is(200);
+    assert_eq!(other["keys"], json!([]));
+    assert!(kit.get(keys).answer().await.is(200).get("usage").is_none());
+    let ahead = format!("{keys}?unused_since=2999-01-01T00:00:00Z");
+    kit.get(&ahead).answer().await.is_problem(400, "bad_query");
     kit.node.stop().await;
 }
 
