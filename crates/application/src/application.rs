@@ -107,7 +107,12 @@ impl Application {
     /// Held while a change in the operators' tenant is decided and until the index shows it: two that end operators at once
     /// must not both see the other stay. None in other tenants.
     pub(crate) async fn alone_among_operators(&self, tenant: &TenantId) -> Option<MutexGuard<'_, ()>> {
-        match tenant.is_operators() {
+        self.alone_if(tenant.is_operators()).await
+    }
+
+    /// The same for what may reach into the operators' tenant from another.
+    pub(crate) async fn alone_if(&self, reaches_operators: bool) -> Option<MutexGuard<'_, ()>> {
+        match reaches_operators {
             true => Some(self.last_operator.lock().await),
             false => None,
         }
@@ -124,11 +129,6 @@ impl Application {
     /// Whether the service would have no unexpiring administrator without this key. Judged on this server's index; a race
     /// with another server is mended by recovering the operator.
     pub(crate) fn is_last_operator(&self, key: &Key) -> bool {
-        let administers = |key: &Key| {
-            key.standing == domain::Standing::Active
-                && key.expires_at.is_none()
-                && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
-        };
         key.tenant.is_operators()
             && administers(key)
             && !self
@@ -137,4 +137,11 @@ impl Application {
                 .iter()
                 .any(|other| other.key_id != key.key_id && administers(other))
     }
+}
+
+/// Whether a key of the operators' tenant can issue operators, for ever.
+pub(crate) fn administers(key: &Key) -> bool {
+    key.standing == domain::Standing::Active
+        && key.expires_at.is_none()
+        && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
 }

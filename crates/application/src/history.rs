@@ -22,11 +22,6 @@ impl History {
         self.events.last().map_or(Position::NONE, |(position, _)| *position)
     }
 
-    /// How many events there are.
-    pub(crate) fn revision(&self) -> Revision {
-        Revision::new(u32::try_from(self.events.len()).unwrap_or(u32::MAX))
-    }
-
     /// The outcome of an earlier attempt under this command id, if one stands here.
     ///
     /// # Errors
@@ -54,10 +49,16 @@ impl History {
     /// The key that this stream makes. An event that cannot be read, or does not follow, quarantines it: it can still be
     /// revoked, so the revision goes on counting.
     pub(crate) fn key(&self) -> Option<Key> {
+        self.key_at(self.last())
+    }
+
+    /// The same as it stood at an earlier position.
+    pub(crate) fn key_at(&self, position: Position) -> Option<Key> {
         let StreamName::Key(tenant, key_id) = &self.stream else { return None };
+        let events = &self.events[..self.events.partition_point(|(at, _)| *at <= position)];
         let mut key: Option<Key> = None;
         let mut broken = false;
-        for (_, envelope) in &self.events {
+        for (_, envelope) in events {
             match envelope.as_ref().map(|envelope| Key::evolve(key.clone(), envelope)) {
                 Some(Ok(next)) => key = Some(next),
                 // After damage a revocation still counts.
@@ -76,7 +77,24 @@ impl History {
         if broken {
             error!(stream = %self.stream, "part of a key's history cannot be read by this build; the key is quarantined");
         }
-        key.map(|key| Key { revision: self.revision(), ..key })
+        let revision = Revision::new(u32::try_from(events.len()).unwrap_or(u32::MAX));
+        key.map(|key| Key { revision, ..key })
+    }
+
+    /// Whether the tenant that this stream is of recalled such a key below a position: one that was there by then, and had
+    /// not ended. `key_at` tells what it was.
+    pub(crate) fn recalled_below(
+        &self,
+        position: Position,
+        key_at: impl Fn(Position) -> Option<Key>,
+    ) -> bool {
+        self.events.iter().take_while(|(at, _)| *at < position).any(|(at, envelope)| {
+            let Some(Event::KeysRecalled(recalled)) = envelope.as_ref().map(|envelope| &envelope.event)
+            else {
+                return false;
+            };
+            key_at(*at).is_some_and(|key| !key.has_ended() && recalled.selector.matches(&key.selectable()))
+        })
     }
 
     /// The successor of the rotation that a command called off here.
@@ -97,12 +115,6 @@ impl History {
                 _ => None,
             }
         })
-    }
-
-    /// The same stream as it stood at an earlier position.
-    pub(crate) fn until(mut self, position: Position) -> Self {
-        self.events.retain(|(at, _)| *at <= position);
-        self
     }
 
     /// The key's life, as far as it can be read.

@@ -77,6 +77,14 @@ pub enum CommandError {
         /// Some of them.
         sample: Vec<KeyId>,
     },
+    /// A recall came before the rotation that was decided before it: both stand, and the successor was revoked at once.
+    #[error("the key was recalled while it was rotated; its successor {successor} was revoked at once")]
+    RotationOvertaken {
+        /// The successor, which nobody was given.
+        successor: KeyId,
+        /// Where the rotation stands.
+        position: Position,
+    },
     /// The tenant stands in the log, its seal is gone.
     #[error(
         "the seal of tenant {tenant} is lost; put seals/{tenant}, or the bucket RESCIND_SEALS, back from the backup"

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Cause, CommandId, Environment, Event, Key, KeyId, Label, Permission, Personal, PersonalText, Position,
-    Reach, RecallKeys, Refusal, RevokeReason, Scope, Selector, Standing, StreamName, TenantId, operator,
+    Environment, Event, Key, KeyId, Label, Personal, PersonalText, Position, Reach, RecallKeys, RevokeReason,
+    Scope, Selector, StreamName, TenantId,
 };
 use eventlog::Queue;
 use wire::TagSecret;
 
-use crate::application::Application;
+use crate::application::{Application, administers};
 use crate::asked_grant::owner;
+use crate::cascade::{Cascaded, Like};
 use crate::outcome::{Changed, CommandError, Request};
 use crate::recall_token::RecallToken;
 
@@ -19,8 +20,6 @@ use crate::recall_token::RecallToken;
 const SAMPLE: usize = 20;
 /// How many keys that changed since a preview are looked at one by one; with more, whoever saw it has to look again.
 const MAX_COMPARED: usize = 1_000;
-/// Generations of a cascade: operators that issued operators. More is a loop that cannot be.
-const MAX_GENERATIONS: usize = 64;
 
 /// Which keys, with the owner still as text; none of the parts means all.
 #[derive(Clone, Debug, Default)]
@@ -87,21 +86,11 @@ pub struct Recalled {
     pub changed: Changed,
     /// How many keys matched just before; none known for a repeat.
     pub count: Option<usize>,
+    /// Keys that matched at the recall's position and that the preview did not show: changed between the comparison and the
+    /// append. None for a repeat, without a preview, and where this server's index is more than a second behind.
+    pub beyond: Option<Vec<KeyId>>,
     /// The recalls that took along what the recalled keys had issued.
     pub cascaded: Vec<Cascaded>,
-}
-
-/// One recall of a cascade.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cascaded {
-    /// Where.
-    pub tenant: TenantId,
-    /// What was issued by this key.
-    pub issuer: KeyId,
-    /// The recall's position.
-    pub position: Position,
-    /// How many keys matched just before.
-    pub count: usize,
 }
 
 impl AskedSelector {
@@ -174,24 +163,33 @@ impl Application {
             reason: asked.reason,
             note: asked.note.map(Personal::Plain),
         };
+        let _alone = self.alone_if(asked.cascade || command.tenant.is_operators()).await;
         if let Some(changed) = self.recalled_before(request, &secret, &command).await? {
             // It may be another server's, or this one's before it was killed: effective here before the answer, like the first.
             self.take_effect(&command, changed).await;
-            let cascaded = match asked.cascade {
-                true => self.cascade(request, self.recalled_issuers(&command), &command).await?,
-                false => Vec::new(),
-            };
-            return Ok(Recalled { changed, count: None, cascaded });
+            let issuers = if asked.cascade { self.recalled_issuers(&command) } else { HashSet::new() };
+            self.check_cascade(&issuers)?;
+            let cascaded = self.cascade(request, issuers, &Like::of(&command)).await?;
+            return Ok(Recalled { changed, count: None, beyond: None, cascaded });
         }
-        if let Confirmed::Shown(token) = asked.confirmed {
-            self.compare_with_shown(token, &secret, &command).await?;
+        // What the rows learn of from here on is not compared below.
+        let compared = self.index.applied();
+        let shown = match asked.confirmed {
+            Confirmed::Shown(token) => Some(self.compare_with_shown(token, &secret, &command).await?),
+            Confirmed::IncludingNew => None,
+        };
+        if asked.cascade && command.tenant.is_operators() {
+            self.check_cascade(&self.matching(&command).into_iter().collect())?;
         }
         let (changed, hit) = self.recall(request, &command).await?;
-        let cascaded = match asked.cascade {
-            true => self.cascade(request, hit.iter().copied().collect(), &command).await?,
-            false => Vec::new(),
+        let beyond = match shown {
+            Some(shown) => self.beyond_shown(shown, (compared, changed.position), &command).await,
+            None => None,
         };
-        Ok(Recalled { changed, count: Some(hit.len()), cascaded })
+        let count = Some(hit.len());
+        let issuers = if asked.cascade { hit.into_iter().collect() } else { HashSet::new() };
+        let cascaded = self.cascade(request, issuers, &Like::of(&command)).await?;
+        Ok(Recalled { changed, count, beyond, cascaded })
     }
 
     /// An owner is known by its tag alone, which only the seal can make; all else can be recalled without it. A preview's token
@@ -207,21 +205,6 @@ impl Application {
         }
     }
 
-    /// Takes along what a key that was revoked had issued, generation by generation until none is found.
-    ///
-    /// # Errors
-    /// [`CommandError`]; what stands by then stays.
-    pub async fn cascade_from(
-        &self,
-        request: &Request,
-        tenant: &TenantId,
-        key_id: KeyId,
-        reason: RevokeReason,
-    ) -> Result<Vec<Cascaded>, CommandError> {
-        let like = RecallKeys { tenant: tenant.clone(), selector: Selector::ALL, reason, note: None };
-        self.cascade(request, HashSet::from([key_id]), &like).await
-    }
-
     async fn recalled_before(
         &self,
         request: &Request,
@@ -235,13 +218,13 @@ impl Application {
         history.repeated(&request.command_id, secret.request_tag(command))
     }
 
-    /// Appends one recall and makes it effective; answers the keys that matched just before.
-    async fn recall(
+    /// Appends one recall and makes it effective; answers the keys that matched just before. With
+    /// [`Self::alone_among_operators`] held.
+    pub(crate) async fn recall(
         &self,
         request: &Request,
         command: &RecallKeys,
     ) -> Result<(Changed, Vec<KeyId>), CommandError> {
-        let alone = self.alone_among_operators(&command.tenant).await;
         let mut hit = self.matching(command);
         if hit.is_empty() {
             // Another server may be ahead: that nothing matches is said only of all that the log has.
@@ -258,7 +241,6 @@ impl Application {
             })
             .await?;
         self.take_effect(command, changed).await;
-        drop(alone);
         Ok((changed, hit))
     }
 
@@ -267,23 +249,6 @@ impl Application {
     async fn take_effect(&self, command: &RecallKeys, changed: Changed) {
         self.index.recall(&command.tenant, changed.position, changed.occurred_at, &command.selector);
         self.wait_shown(changed.position).await;
-    }
-
-    /// The recalled keys that match and whose keys are still in use: where a cascade that was cut short goes on.
-    fn recalled_issuers(&self, command: &RecallKeys) -> HashSet<KeyId> {
-        let is_recalled =
-            |key: &Key| key.standing == Standing::Recalled && command.selector.matches(&key.selectable());
-        if command.tenant.is_operators() {
-            let operators = self.index.keys_of_operators();
-            return operators.iter().filter(|key| is_recalled(key)).map(|key| key.key_id).collect();
-        }
-        // Only an operator issues keys of other tenants.
-        let mut issuers = HashSet::new();
-        self.index.for_each_matching(&command.tenant, &Selector::ALL, |key| issuers.extend(key.issuer));
-        issuers.retain(|issuer| {
-            self.index.key(&command.tenant, *issuer).is_some_and(|state| is_recalled(&state.key))
-        });
-        issuers
     }
 
     /// The keys that a recall would hit, as this server's index has them.
@@ -308,72 +273,21 @@ impl Application {
     /// Whether a recall in the operators' tenant would leave somebody who can issue operators.
     fn leaves_an_operator(&self, tenant: &TenantId, selector: &Selector) -> bool {
         !tenant.is_operators()
-            || self.index.keys_of_operators().iter().any(|key| {
-                key.standing == Standing::Active
-                    && key.expires_at.is_none()
-                    && operator::permits_everywhere(&key.scopes, Permission::TenantsAdmin)
-                    && !selector.matches(&key.selectable())
-            })
+            || self
+                .index
+                .keys_of_operators()
+                .iter()
+                .any(|key| administers(key) && !selector.matches(&key.selectable()))
     }
 
-    /// One recall by issuer for each key of a generation that issued others, in whatever tenant, until none is found.
-    async fn cascade(
-        &self,
-        request: &Request,
-        mut generation: HashSet<KeyId>,
-        like: &RecallKeys,
-    ) -> Result<Vec<Cascaded>, CommandError> {
-        let mut cascaded: Vec<Cascaded> = Vec::new();
-        for _ in 0..MAX_GENERATIONS {
-            let mut next = HashSet::new();
-            for (tenant, issuer) in self.index.issued_by(&generation) {
-                let command = RecallKeys {
-                    tenant: tenant.clone(),
-                    selector: Selector { issuer: Some(issuer), ..Selector::ALL },
-                    reason: like.reason,
-                    note: like.note.clone(),
-                };
-                let request = self.cascading(request, &tenant, issuer);
-                let (changed, hit) = match self.recall(&request, &command).await {
-                    Ok(recalled) => recalled,
-                    // Somebody else was faster, or closed the tenant: none of its keys passes any more.
-                    Err(CommandError::Refused(Refusal::NothingMatches | Refusal::TenantClosed)) => continue,
-                    Err(error) => return Err(error),
-                };
-                let (position, count) = (changed.position, hit.len());
-                next.extend(hit);
-                cascaded.push(Cascaded { tenant, issuer, position, count });
-            }
-            if next.is_empty() {
-                return Ok(cascaded);
-            }
-            generation = next;
-        }
-        Ok(cascaded)
-    }
-
-    /// The same actor and trace; a command id of its own, so that asking again after an interruption goes on where it was.
-    fn cascading(&self, request: &Request, tenant: &TenantId, issuer: KeyId) -> Request {
-        let drawn = self.ambient.draw_ulid();
-        let id: CommandId = CommandId::from_u128(drawn);
-        tracing::debug!(%tenant, %issuer, command.id = %id, "a recall takes along what a recalled key issued");
-        Request {
-            cause: Cause::Cascade,
-            command_id: id,
-            may_be_repeat: false,
-            if_match: None,
-            ..request.clone()
-        }
-    }
-
-    /// Refuses when a key would be hit that the preview did not show. What was issued or changed since then is looked up as
-    /// it was; all else is as it was.
+    /// Refuses when a key would be hit that the preview did not show, else answers what it showed. What was issued or changed
+    /// since then is looked up as it was; all else is as it was.
     async fn compare_with_shown(
         &self,
         token: RecallToken,
         secret: &TagSecret,
         command: &RecallKeys,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Position, CommandError> {
         if !token.holds(secret, &command.tenant, &command.selector, self.ambient.now()) {
             return Err(CommandError::PreviewInvalid);
         }
@@ -388,29 +302,56 @@ impl Application {
                 changed.push(key.key_id);
             }
         });
-        let mut beyond = changed.split_off(changed.len().min(MAX_COMPARED));
-        for key_id in changed {
-            if !self.matched_at(token.position, command, key_id).await? {
-                beyond.push(key_id);
-            }
-        }
+        let mut beyond = self.not_shown(token.position, changed, command).await?;
         if beyond.is_empty() {
-            return Ok(());
+            return Ok(token.position);
         }
         let count = beyond.len();
         beyond.truncate(SAMPLE);
         Err(CommandError::PreviewOutdated { count, sample: beyond })
     }
 
+    /// What the recall hit although no preview showed it. The comparison and the append cannot be one: a log orders what is
+    /// appended to each stream, and keys have streams of their own, which other servers write too; only the recall's position
+    /// says which keys came before it. So what came in between is told afterwards, from what the index has at that position.
+    async fn beyond_shown(
+        &self,
+        shown: Position,
+        (compared, recalled): (Position, Position),
+        command: &RecallKeys,
+    ) -> Option<Vec<KeyId>> {
+        if self.index.applied() < recalled {
+            return None;
+        }
+        let changed = self.index.changed_between(&command.tenant, &command.selector, (compared, recalled));
+        self.not_shown(shown, changed, command).await.ok()
+    }
+
+    /// Those of the keys that would not have been hit at an earlier position.
+    async fn not_shown(
+        &self,
+        shown: Position,
+        mut keys: Vec<KeyId>,
+        command: &RecallKeys,
+    ) -> Result<Vec<KeyId>, CommandError> {
+        let mut beyond = keys.split_off(keys.len().min(MAX_COMPARED));
+        for key_id in keys {
+            if !self.matched_at(shown, command, key_id).await? {
+                beyond.push(key_id);
+            }
+        }
+        Ok(beyond)
+    }
+
     /// Whether a key would have been hit at an earlier position.
-    async fn matched_at(
+    pub(crate) async fn matched_at(
         &self,
         position: Position,
         command: &RecallKeys,
         key_id: KeyId,
     ) -> Result<bool, CommandError> {
         let history = self.history(StreamName::Key(command.tenant.clone(), key_id)).await?;
-        let key: Option<Key> = history.until(position).key();
+        let key: Option<Key> = history.key_at(position);
         Ok(key.is_some_and(|key| !key.has_ended() && command.selector.matches(&key.selectable())))
     }
 }

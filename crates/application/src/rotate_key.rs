@@ -56,6 +56,7 @@ impl Application {
             let state = match self.read(request, on, tag).await? {
                 Read::Repeated(changed) => {
                     let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
+                    self.unless_overtaken(&command, successor, changed.position).await?;
                     return Ok(Rotated { successor, key: None, changed });
                 }
                 Read::State(state) => *state,
@@ -83,7 +84,7 @@ impl Application {
                     let position = positions.into_iter().max().unwrap_or(state.last);
                     let revision = state.key.revision.next();
                     let changed = Changed { position, revision, occurred_at: now, repeated: false };
-                    self.retire_if_recalled(&command, successor, position).await?;
+                    self.unless_overtaken(&command, successor, position).await?;
                     let key = format_key(&tenant.prefix, environment, successor, &secret);
                     return Ok(Rotated { successor, key: Some(key), changed });
                 }
@@ -94,6 +95,7 @@ impl Application {
                     return match self.read(request, on, tag).await? {
                         Read::Repeated(changed) => {
                             let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
+                            self.unless_overtaken(&command, successor, changed.position).await?;
                             Ok(Rotated { successor, key: None, changed })
                         }
                         Read::State(_) => Err(CommandError::CommandIdReused),
@@ -106,27 +108,38 @@ impl Application {
     }
 
     /// A recall that came between decision and append covers the predecessor and not its successor, which was issued after
-    /// it: then the successor goes too.
-    async fn retire_if_recalled(
+    /// it: then the successor goes too, and that is told. If we stop before it went, whoever asks again lets it go.
+    async fn unless_overtaken(
         &self,
         command: &RotateKey,
         successor: KeyId,
         position: Position,
     ) -> Result<(), CommandError> {
         self.wait_shown(position).await;
-        let predecessor = self.index.key(&command.tenant, command.key_id);
+        let RotateKey { tenant, key_id, .. } = command;
+        let predecessor = self.index.key(tenant, *key_id);
         if predecessor.is_none_or(|state| state.key.standing != Standing::Recalled) {
+            return Ok(());
+        }
+        // A later recall is none of ours: whether it covers the successor is its own matter.
+        let history = self.history(StreamName::Key(tenant.clone(), *key_id)).await?;
+        let recalls = self.history(StreamName::Tenant(tenant.clone())).await?;
+        if !recalls.recalled_below(position, |at| history.key_at(at)) {
             return Ok(());
         }
         let id = format!("retire-{successor}").parse().expect("a word and an id are printable ASCII");
         let retire = RevokeKey {
-            tenant: command.tenant.clone(),
+            tenant: tenant.clone(),
             key_id: successor,
             reason: RevokeReason::Superseded,
             note: None,
         };
-        self.revoke_key(&Request::system(Cause::Cascade, id), retire).await?;
-        Err(domain::Refusal::AlreadyRecalled.into())
+        match self.revoke_key(&Request::system(Cause::Cascade, id), retire).await {
+            // Ended otherwise is ended as well.
+            Ok(_) | Err(CommandError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Err(CommandError::RotationOvertaken { successor, position })
     }
 
     /// Records a successor's first use. Every server may ask; the command id follows from the key, so one event comes of it.

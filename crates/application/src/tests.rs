@@ -2,6 +2,8 @@
 
 mod imports;
 mod life;
+mod policies;
+mod recalls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +11,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{
-    Actor, Cause, CommandId, Environment, ExpireKey, KeyId, Labels, LogId, Networks, OpenTenant, ParsedKey,
-    PersonalText, Position, Prefix, Refusal, RevokeKey, RevokeReason, ScopeSet, TenantId, Timestamp,
+    Actor, Cause, CommandId, Environment, Event, ExpireKey, KeyId, Labels, LogId, Networks, OpenTenant,
+    ParsedKey, PersonalText, Position, Prefix, Refusal, RevokeKey, RevokeReason, ScopeSet, StreamName,
+    TenantId, Timestamp,
 };
 use eventlog::{
     AppendError, Durability, EventLog, Follower, MemoryLog, MemorySeals, Outcome, Pulse, ReadError, Recorded,
     StreamId, Unit,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     Ambient, Application, AskedGrant, Bootstrapped, CommandError, IssueRequest, Lease, LeaseState,
@@ -66,6 +69,8 @@ enum Trouble {
 struct Troubled {
     inner: MemoryLog,
     trouble: Mutex<Trouble>,
+    /// The next append tells that it is there, and then waits.
+    hold: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     stamp: Mutex<Option<Timestamp>>,
 }
 
@@ -80,6 +85,11 @@ impl EventLog for Troubled {
     }
 
     async fn append(&self, unit: Unit) -> Result<Outcome, AppendError> {
+        let held = self.hold.lock().take();
+        if let Some((reached, go)) = held {
+            reached.send(()).unwrap();
+            go.await.unwrap();
+        }
         let reason = "as the test wants".to_owned();
         let trouble = *self.trouble.lock();
         if trouble != Trouble::Dead {
@@ -120,7 +130,8 @@ struct Kit {
     ambient: Arc<Still>,
     index: Arc<verify::KeyIndex>,
     state: Arc<LeaseState>,
-    _applied: watch::Sender<Position>,
+    /// What fills the index, unless the test wants it to stay behind.
+    writer: Option<(verify::IndexWriter, watch::Sender<Position>)>,
 }
 
 impl Kit {
@@ -128,10 +139,11 @@ impl Kit {
         let log = Arc::new(Troubled {
             inner: MemoryLog::create(LogId::from_u128(1)),
             trouble: Mutex::new(Trouble::None),
+            hold: Mutex::new(None),
             stamp: Mutex::new(None),
         });
         let ambient = Arc::new(Still::default());
-        let (index, _writer) = verify::new_index(STALENESS);
+        let (index, writer) = verify::new_index(STALENESS);
         let (sender, applied) = watch::channel(Position::NONE);
         let state = Arc::new(LeaseState::default());
         let application = Arc::new(Application::new(
@@ -142,9 +154,38 @@ impl Kit {
             ambient.clone(),
             state.clone(),
         ));
-        let kit = Self { application, log, ambient, index, state, _applied: sender };
+        let kit = Self { application, log, ambient, index, state, writer: Some((writer, sender)) };
         kit.open("acme", "open").await.unwrap();
         kit
+    }
+
+    /// The same with an index that follows the log.
+    async fn following() -> Self {
+        let mut kit = Self::start().await;
+        let (mut writer, applied) = kit.writer.take().unwrap();
+        let mut follower = kit.log.follow(Position::NONE).await.unwrap();
+        tokio::spawn(async move {
+            loop {
+                for recorded in follower.next().await.unwrap() {
+                    apply(&mut writer, &recorded);
+                    applied.send_replace(recorded.position);
+                }
+            }
+        });
+        kit.index_reaches_the_head().await;
+        kit
+    }
+
+    async fn index_reaches_the_head(&self) {
+        let head = self.log.head().await.unwrap();
+        assert!(self.application.wait_applied(head, Duration::from_secs(60)).await);
+    }
+
+    /// The next append will wait: the first end tells that it came, the second lets it go.
+    fn hold_next_append(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((told, reached), (go, wait)) = (oneshot::channel(), oneshot::channel());
+        *self.log.hold.lock() = Some((told, wait));
+        (reached, go)
     }
 
     async fn open(&self, tenant: &str, id: &str) -> Result<crate::Changed, CommandError> {
@@ -173,6 +214,24 @@ impl Kit {
     fn meet(&self, trouble: Trouble) {
         *self.log.trouble.lock() = trouble;
     }
+}
+
+/// What the projection does with an event.
+fn apply(writer: &mut verify::IndexWriter, recorded: &Recorded) {
+    let position = recorded.position;
+    let stream: StreamName = recorded.stream.as_str().parse().unwrap();
+    let envelope = wire::decode(&stream, &recorded.payload).unwrap();
+    let (revision, at) = (envelope.revision, envelope.occurred_at);
+    let applied = match (&stream, &envelope.event) {
+        (StreamName::Tenant(tenant), Event::TenantOpened(_)) => writer.open_tenant(position, tenant),
+        (StreamName::Tenant(tenant), event) => writer.change_tenant(position, tenant, revision, at, event),
+        (StreamName::Key(tenant, id), Event::KeyIssued(issued)) => {
+            writer.issue(position, tenant, *id, issued)
+        }
+        (StreamName::Key(tenant, id), event) => writer.change(position, tenant, *id, revision, at, event),
+    };
+    assert_eq!(applied, verify::Applied::Done);
+    writer.advance(position);
 }
 
 fn acme() -> TenantId {

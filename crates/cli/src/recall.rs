@@ -170,6 +170,11 @@ fn recalled(body: &Value) -> Vec<String> {
     };
     let mut lines =
         vec![format!("{} {keys} at position {}", Paint::stdout().red("recalled"), part("position"))];
+    let beyond = &body["beyond_preview"];
+    if beyond["count"].as_u64().is_some_and(|count| count > 0) {
+        let (count, sample) = (text(beyond, "count"), text(beyond, "sample"));
+        lines.push(format!("{count} of them came while it was on its way and were not shown: {sample}"));
+    }
     lines.push(match body["effective"] == true {
         true => "effective: this server refuses them".to_owned(),
         false => "not effective yet: the server's index is behind; `rescind doctor` tells".to_owned(),

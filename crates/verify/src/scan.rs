@@ -74,6 +74,27 @@ impl KeyIndex {
         keys
     }
 
+    /// The keys of a tenant that a selector matches, ended or not, and whose streams' last events lie between two positions,
+    /// neither included; in no order. To be asked once the rows have reached the later one.
+    #[must_use]
+    pub fn changed_between(
+        &self,
+        tenant: &TenantId,
+        selector: &Selector,
+        (after, before): (Position, Position),
+    ) -> Vec<KeyId> {
+        let Some(number) = self.tenants.find(tenant) else { return Vec::new() };
+        let mut matcher = Matcher::new(selector, &self.values);
+        let mut found = Vec::new();
+        self.for_each_row(|hot, cold| {
+            let last = hot.last();
+            if hot.tenant() == number && last > after && last < before && matcher.matches(hot, cold) {
+                found.push(hot.key_id());
+            }
+        });
+        found
+    }
+
     /// Which of these issuers still have keys that have not ended, and in which tenants: each pair once, in no order.
     #[must_use]
     pub fn issued_by(&self, issuers: &HashSet<KeyId>) -> Vec<(TenantId, KeyId)> {

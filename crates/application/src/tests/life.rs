@@ -2,14 +2,14 @@
 //! does not say what it cannot know.
 
 use domain::{
-    CancelRotation, ConfigureTenant, Finish, FinishRotation, Issuer, LeakResponse, ReportLeak, Revision,
-    RotationRule, Widening,
+    CancelRotation, ConfigureTenant, EndSuspension, Finish, FinishRotation, Issuer, LeakResponse,
+    ReinstateKey, ReportLeak, Revision, RotationRule, Standing, SuspendKey, SuspendReason, Widening,
 };
 
 use super::*;
-use crate::{AmendRequest, AskedSelector, Confirmed, RecallRequest, RotateRequest};
+use crate::{AmendRequest, AskedSelector, Confirmed, RotateRequest};
 
-fn amend(key_id: KeyId) -> AmendRequest {
+pub(super) fn amend(key_id: KeyId) -> AmendRequest {
     AmendRequest {
         tenant: acme(),
         key_id,
@@ -24,7 +24,7 @@ fn amend(key_id: KeyId) -> AmendRequest {
     }
 }
 
-fn rotate(key_id: KeyId) -> RotateRequest {
+pub(super) fn rotate(key_id: KeyId) -> RotateRequest {
     RotateRequest { tenant: acme(), key_id, rule: RotationRule::ByHand, expires_at: None, issuer: None }
 }
 
@@ -118,14 +118,123 @@ async fn a_repeated_report_of_a_leak_answers_what_stands() {
 async fn a_server_that_is_behind_does_not_say_that_nothing_matches() {
     let kit = Kit::start().await;
     kit.issue("issue").await.unwrap();
-    let asked = RecallRequest {
-        tenant: acme(),
-        selector: AskedSelector::default(),
-        reason: RevokeReason::OwnerLeft,
-        note: None,
-        confirmed: Confirmed::IncludingNew,
-        cascade: false,
-    };
+    let asked = recalls::recall(acme(), AskedSelector::default(), Confirmed::IncludingNew);
     let behind = kit.application.recall_keys(&request("recall"), asked).await;
     assert!(matches!(behind, Err(CommandError::Unavailable { .. })), "{behind:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_server_ends_a_suspension_under_one_command_id() {
+    let kit = Kit::start().await;
+    let key_id = kit.issue("issue").await.unwrap().key_id;
+    let now = kit.ambient.now();
+    let suspend = |id: &str, until| {
+        let command =
+            SuspendKey { tenant: acme(), key_id, reason: SuspendReason::Investigating, note: None, until };
+        let request = request(id);
+        let application = kit.application.clone();
+        async move { application.suspend_key(&request, command).await }
+    };
+    let end = |until| kit.application.end_suspension(EndSuspension { tenant: acme(), key_id }, until);
+    let (first, second) = (now.plus_millis(1_000), now.plus_millis(2_000));
+    let suspended = suspend("suspend", Some(first)).await.unwrap();
+    assert_eq!(
+        suspend("suspend", Some(first)).await.unwrap(),
+        crate::Changed { repeated: true, ..suspended }
+    );
+    assert!(matches!(end(first).await, Err(CommandError::Refused(Refusal::SuspensionNotOver))));
+    kit.ambient.now.store(1_000, Ordering::Relaxed);
+    let ended = end(first).await.unwrap();
+    assert_eq!(end(first).await.unwrap(), crate::Changed { repeated: true, ..ended });
+
+    // Suspended anew: a server that is behind has the old end in mind, and ends nothing.
+    suspend("anew", Some(second)).await.unwrap();
+    assert_eq!(end(first).await.unwrap().position, ended.position);
+    assert!(matches!(end(second).await, Err(CommandError::Refused(Refusal::SuspensionNotOver))));
+    let reinstate = ReinstateKey { tenant: acme(), key_id, note: None };
+    let by_hand = kit.application.reinstate_key(&request("by-hand"), reinstate.clone()).await.unwrap();
+    let again = kit.application.reinstate_key(&request("by-hand"), reinstate).await.unwrap();
+    assert_eq!(again, crate::Changed { repeated: true, ..by_hand });
+    kit.ambient.now.store(2_000, Ordering::Relaxed);
+    assert!(matches!(end(second).await, Err(CommandError::Refused(Refusal::NotSuspended))));
+    assert_eq!(kit.head().await, by_hand.position.get());
+}
+
+/// Begins a rotation and recalls the predecessor before it is appended.
+async fn overtaken(kit: &Arc<Kit>) -> (KeyId, tokio::task::JoinHandle<Result<crate::Rotated, CommandError>>) {
+    let key_id = kit.issue("issue").await.unwrap().key_id;
+    let (reached, go) = kit.hold_next_append();
+    let rotating = {
+        let kit = Arc::clone(kit);
+        tokio::spawn(async move { kit.application.rotate_key(&request("rotate"), rotate(key_id)).await })
+    };
+    reached.await.unwrap();
+    let asked = recalls::recall(acme(), AskedSelector::default(), Confirmed::IncludingNew);
+    kit.application.recall_keys(&request("recall"), asked).await.unwrap();
+    go.send(()).unwrap();
+    (key_id, rotating)
+}
+
+#[track_caller]
+fn is_overtaken(outcome: Result<crate::Rotated, CommandError>) -> (KeyId, Position) {
+    match outcome {
+        Err(CommandError::RotationOvertaken { successor, position }) => (successor, position),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_a_recall_overtakes_says_what_stands() {
+    let kit = Arc::new(Kit::following().await);
+    let (key_id, rotating) = overtaken(&kit).await;
+    let (successor, position) = is_overtaken(rotating.await.unwrap());
+    let head = kit.head().await;
+    assert_eq!(head, position.get() + 1, "recall, rotation, and the successor's end");
+    kit.index_reaches_the_head().await;
+    for (key_id, standing) in [(key_id, Standing::Recalled), (successor, Standing::Revoked)] {
+        assert_eq!(kit.index.key(&acme(), key_id).unwrap().key.standing, standing);
+    }
+    let again = kit.application.rotate_key(&request("rotate"), rotate(key_id)).await;
+    assert_eq!((is_overtaken(again), kit.head().await), ((successor, position), head));
+    let refused = kit.application.rotate_key(&request("another"), rotate(key_id)).await;
+    assert!(matches!(refused, Err(CommandError::Refused(Refusal::AlreadyRecalled))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_a_crash_left_behind_goes_when_the_rotation_is_asked_again() {
+    let kit = Arc::new(Kit::following().await);
+    // The next append but two, after recall and rotation, is the successor's end.
+    let (key_id, rotating) = overtaken(&kit).await;
+    let (reached, _never) = kit.hold_next_append();
+    reached.await.unwrap();
+    rotating.abort();
+    kit.index_reaches_the_head().await;
+    let successor = domain::IssueKey::key_id(&acme(), &"rotate".parse().unwrap());
+    assert_eq!(kit.index.key(&acme(), successor).unwrap().key.standing, Standing::Active);
+    let again = kit.application.rotate_key(&request("rotate"), rotate(key_id)).await;
+    assert_eq!(is_overtaken(again).0, successor);
+    kit.index_reaches_the_head().await;
+    assert_eq!(kit.index.key(&acme(), successor).unwrap().key.standing, Standing::Revoked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recall_after_a_rotation_is_none_of_its_matter() {
+    let kit = Kit::following().await;
+    let issuer = |id| Some(Issuer { key_id: KeyId::from_u128(id), scopes: ScopeSet::default() });
+    let issued = IssueRequest { issuer: issuer(1), ..asked("campaigns:send") };
+    let key_id = kit.application.issue_key(&request("issue"), issued).await.unwrap().key_id;
+    let rotate = || RotateRequest { issuer: issuer(2), ..rotate(key_id) };
+    let first = kit.application.rotate_key(&request("rotate"), rotate()).await.unwrap();
+    let asked = recalls::recall(
+        acme(),
+        AskedSelector { issuer: Some(KeyId::from_u128(1)), ..AskedSelector::default() },
+        Confirmed::IncludingNew,
+    );
+    kit.application.recall_keys(&request("recall"), asked).await.unwrap();
+    let again = kit.application.rotate_key(&request("rotate"), rotate()).await.unwrap();
+    assert_eq!((again.successor, again.changed.repeated), (first.successor, true));
+    kit.index_reaches_the_head().await;
+    for (key_id, standing) in [(key_id, Standing::Recalled), (first.successor, Standing::Active)] {
+        assert_eq!(kit.index.key(&acme(), key_id).unwrap().key.standing, standing);
+    }
 }

@@ -162,6 +162,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
                 &codes::TENANT_CLOSED,
                 &codes::ALREADY_ROTATING,
                 &codes::ROTATION_IN_PAST,
+                &codes::ROTATION_OVERTAKEN,
                 &codes::KEY_SUSPENDED,
             ],
             &[

@@ -69,6 +69,7 @@ codes! {
     KEY_SUSPENDED = 409 "key_suspended", "The key is suspended", "Reinstate it first.";
     ALREADY_ROTATING = 409 "already_rotating", "The key is being rotated already", "Finish or cancel that rotation first; the detail names the successor.";
     ROTATION_IN_PAST = 409 "rotation_in_past", "The end of the rotation asked for lies in the past", "Give a time that is still to come.";
+    ROTATION_OVERTAKEN = 409 "rotation_overtaken", "The key was recalled while it was rotated", "Issue a new key, if one is still wanted: the key is recalled, and its successor, which the detail names, was revoked at once.";
     NOT_ROTATING = 409 "not_rotating", "The key is not being rotated", "Rotate it first; rotations are listed under /v1/tenants/{tenant}/rotations.";
     NOT_A_SUCCESSOR = 409 "not_a_successor", "The key is not the successor of a rotation", "Only first uses of successors are recorded.";
     ALREADY_ADOPTED = 409 "already_adopted", "The successor's first use is recorded already", "Nothing to do.";

@@ -151,6 +151,11 @@ impl From<CommandError> for Problem {
                 let words = format!("{count} more than were shown, such as {}", sample.join(", "));
                 Self::new(&codes::PREVIEW_OUTDATED).detail(words)
             }
+            CommandError::RotationOvertaken { successor, position } => {
+                let words =
+                    format!("the rotation stands at position {position}; the successor is {successor}");
+                Self::new(&codes::ROTATION_OVERTAKEN).detail(words)
+            }
             CommandError::Unavailable { reason } => Self::new(&codes::UNAVAILABLE).detail(reason).retry(),
             CommandError::SealMissing { .. } => {
                 Self::new(&codes::SEAL_MISSING).detail(error.to_string()).retry()

@@ -18,7 +18,7 @@ use crate::http::keys::KeyJson;
 use crate::http::problem::Problem;
 use crate::http::receipts::{Patience, ReceiptJson, WaitQuery, enforced};
 
-/// How many keys a preview shows.
+/// How many keys are shown by name, of a preview or beyond it.
 const SAMPLE: usize = 20;
 /// Rows of a page that is only counted.
 const USED_PAGE: usize = 200;
@@ -81,7 +81,8 @@ pub(crate) struct RecallBody {
     /// Only show what would happen.
     #[serde(default)]
     dry_run: bool,
-    /// The token of a preview: exactly the keys that it showed, or fewer.
+    /// The token of a preview: exactly the keys that it showed, or fewer. What is issued or changed in the instant between the
+    /// comparison and the recall's place in the log cannot be compared: the answer tells it as `beyond_preview`.
     confirm: Option<String>,
     /// Whatever matches, also what no preview showed.
     #[serde(default)]
@@ -145,6 +146,9 @@ pub(crate) struct RecallAnswer {
     recalled_at: String,
     /// How many keys matched just before; null for a repeat.
     count: Option<usize>,
+    /// Keys that were hit though the preview did not show them: issued, or changed so that they match, while the recall was on
+    /// its way into the log. Null for a repeat, without `confirm`, and while this server's index is behind.
+    beyond_preview: Option<BeyondPreview>,
     /// This server refuses them from now on. False when its index is more than a second behind: ask with min_position.
     effective: bool,
     /// Who else does; null while this server's own index is behind.
@@ -153,6 +157,21 @@ pub(crate) struct RecallAnswer {
     cascaded: Vec<CascadedJson>,
     /// Whether an earlier request with the same Idempotency-Key made it.
     repeated: bool,
+}
+
+/// Keys that no preview showed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BeyondPreview {
+    /// How many; almost always none.
+    count: usize,
+    /// Some of them.
+    sample: Vec<String>,
+}
+
+impl BeyondPreview {
+    fn of(keys: &[KeyId]) -> Self {
+        Self { count: keys.len(), sample: keys.iter().take(SAMPLE).map(ToString::to_string).collect() }
+    }
 }
 
 /// One recall of a cascade.
@@ -248,6 +267,7 @@ async fn answer(
         reason: reason.as_str(),
         recalled_at: format_rfc3339(changed.occurred_at),
         count: recalled.count,
+        beyond_preview: recalled.beyond.as_deref().map(BeyondPreview::of),
         effective: app.index.applied() >= changed.position,
         receipt,
         cascaded: recalled.cascaded.iter().map(CascadedJson::from).collect(),

@@ -82,13 +82,14 @@ pub(crate) async fn revoke(
     let note = read_note(body.note.as_deref())?;
     let request = meta.by(&operator);
     let command = RevokeKey { tenant: tenant.clone(), key_id, reason, note };
-    let revoked = app.application.revoke_key(&request, command);
-    let changed =
-        outcome(&app, "revoke_key", &request.command_id, None, revoked).await.map_err(about(key_id))?;
-    let cascaded = match body.cascade {
-        true => app.application.cascade_from(&request, &tenant, key_id, reason).await?,
-        false => Vec::new(),
+    let revoke = async {
+        match body.cascade {
+            true => app.application.revoke_key_and_issued(&request, command).await,
+            false => Ok((app.application.revoke_key(&request, command).await?, Vec::new())),
+        }
     };
+    let revoked = outcome(&app, "revoke_key", &request.command_id, None, revoke).await;
+    let (changed, cascaded) = revoked.map_err(about(key_id))?;
     let cascaded = cascaded.iter().map(CascadedJson::from).collect();
     Ok(Revoked::answer(&app, (&tenant, key_id), (reason, changed, cascaded), patience).await)
 }

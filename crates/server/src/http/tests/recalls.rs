@@ -41,6 +41,7 @@ async fn a_departed_owner_is_recalled_by_one_event_after_a_look() {
     let act = json!({"selector": selector, "reason": "owner_left", "confirm": preview["token"]});
     let recalled = kit.recall(act.clone()).header("idempotency-key", "gone").answer().await.is(201);
     assert_eq!((&recalled["count"], &recalled["effective"]), (&json!(2), &json!(true)));
+    assert_eq!(recalled["beyond_preview"], json!({"count": 0, "sample": []}));
     for (key, verdict) in [(&a, "recalled"), (&b, "recalled"), (&other, "valid")] {
         assert_eq!(kit.verdict_of(key).await, verdict);
     }
@@ -93,7 +94,7 @@ async fn what_was_not_shown_is_not_recalled_unless_said() {
     kit.post("/v1/tenants/acme/recalls", &foreign).answer().await.is_problem(409, "preview_invalid");
 
     let recalled = act(json!({"accept_changes": true})).answer().await.is(201);
-    assert_eq!(recalled["count"], 2);
+    assert_eq!((&recalled["count"], &recalled["beyond_preview"]), (&json!(2), &Value::Null));
     act(json!({"accept_changes": true})).answer().await.is_problem(409, "nothing_matches");
     kit.node.stop().await;
 }
