@@ -6,6 +6,7 @@ mod amend;
 mod answers;
 mod app;
 mod auth;
+mod authz;
 pub mod codes;
 mod command;
 mod configure;

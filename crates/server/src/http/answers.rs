@@ -289,6 +289,16 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]],
     ),
     (
+        &["authorize", "authorize_path"],
+        &[
+            ALWAYS,
+            STALE,
+            &[&codes::KEY_MISSING, &codes::KEY_MALFORMED, &codes::KEY_UNKNOWN, &codes::KEY_REFUSED],
+            &[&codes::KEY_NETWORK_DENIED, &codes::KEY_SCOPE_DENIED],
+            &[&codes::GATEWAY_MISSING, &codes::GATEWAY_REFUSED],
+        ],
+    ),
+    (
         &["feed"],
         &[
             ALWAYS,

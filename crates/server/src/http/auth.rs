@@ -41,9 +41,21 @@ impl FromRequestParts<Arc<App>> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let (answer, network) = Operator::presented(parts, app)?;
+        Self::of(&answer, network)
+    }
+}
+
+impl Asker {
+    /// The operator whose key this is, wherever in the request it was.
+    pub(crate) fn holding(token: &str, parts: &Parts, app: &App) -> Result<Self, Problem> {
+        let network = peer(parts);
+        Self::of(&Operator::judged(token, network, app), network)
+    }
+
+    fn of(answer: &Answer, network: Option<IpAddr>) -> Result<Self, Problem> {
         match (&answer.verdict, &answer.holder) {
             (Verdict::Stale, Some(holder)) => Ok(Self(Operator::holding(holder, network))),
-            _ => Operator::of(&answer, network).map(Self),
+            _ => Operator::of(answer, network).map(Self),
         }
     }
 }
@@ -76,8 +88,12 @@ impl Operator {
             Bearer::Malformed => return Err(Problem::new(&codes::OPERATOR_MALFORMED)),
         };
         let network = peer(parts);
+        Ok((Self::judged(token, network, app), network))
+    }
+
+    fn judged(token: &str, network: Option<IpAddr>, app: &App) -> Answer {
         let request = VerifyRequest { token, tenant: Some(&app.operators), scope: None, network };
-        Ok((app.index.verify(&request, app.moment()), network))
+        app.index.verify(&request, app.moment())
     }
 
     fn holding(holder: &Holder, network: Option<IpAddr>) -> Self {

@@ -33,11 +33,14 @@ codes! {
     OPERATOR_EXPIRED = 401 "operator_expired", "The operator key presented is expired", "Use another operator key, or issue one with an operator that holds tenants:admin.";
     OPERATOR_SUSPENDED = 401 "operator_suspended", "The operator key presented is suspended", "Reinstate it with an operator that holds tenants:admin, or use another.";
     OPERATOR_QUARANTINED = 401 "operator_quarantined", "Part of the operator key's history cannot be read by this build", "Upgrade this server, or use another operator key.";
-    KEY_MISSING = 401 "key_missing", "No key was presented", "Send Authorization: Bearer and the key that is to be revoked.";
-    KEY_MALFORMED = 401 "key_malformed", "What was presented is not a key", "Check that the whole key was copied; an imported key needs its tenant in the body.";
+    KEY_MISSING = 401 "key_missing", "No key was presented", "Send Authorization: Bearer and the key itself.";
+    KEY_MALFORMED = 401 "key_malformed", "What was presented is not a key", "Check that the whole key was copied, and send one alone; an imported key needs its tenant in the body.";
     KEY_UNKNOWN = 401 "key_unknown", "What was presented is not the secret of any key", "Check that it is the whole key, of this service; an operator can revoke a key by its id.";
+    KEY_REFUSED = 401 "key_refused", "The key presented may not be used", "See the detail for the verdict; ask who issued the key for another one.";
     SCOPE_MISSING = 403 "scope_missing", "The operator lacks the scope that this needs", "Use an operator that holds the scope named in the detail.";
     NETWORK_DENIED = 403 "network_denied", "The operator key may not be used from this network", "Send the request from one of the key's networks, or use another operator key.";
+    KEY_NETWORK_DENIED = 403 "key_network_denied", "The key may not be used from this network", "Send the request from one of the key's networks. The gateway has to tell the client's address, see docs/gateways.md.";
+    KEY_SCOPE_DENIED = 403 "key_scope_denied", "The key may not do this", "Use a key that holds the scope named in the detail.";
     WIDENING_NEEDS_ISSUE = 403 "widening_needs_issue", "Giving a key more than it has needs keys:issue", "Ask for less than the key has, or use an operator that holds keys:issue.";
     SIGNED_REPORTS_OFF = 403 "signed_reports_off", "This server does not hear signed leak reports", "Set leaks_github_keys, or send the report as an operator with keys:revoke.";
     SIGNER_UNKNOWN = 403 "signer_unknown", "The report is signed with a key that is not in the scanner's list", "Check Github-Public-Key-Identifier; the list is asked for again at most once a minute.";
@@ -96,6 +99,8 @@ codes! {
     INVALID_VALUE = 422 "invalid_value", "A value is not valid", "See the detail, which names the field and its form.";
     UNKNOWN_ALGORITHM = 422 "unknown_algorithm", "The digest is not made in a way that a token can be looked up by", "Only SHA-256 of the whole token can be imported; a salted or slow hash cannot.";
     INTERNAL = 500 "internal", "This server made a mistake", "Try again; report it with the request_id if it stays.";
+    GATEWAY_MISSING = 502 "gateway_missing", "No gateway speaks for this request", "Have the gateway set X-Rescind-Gateway, as in docs/gateways.md; clients use /v1/verify.";
+    GATEWAY_REFUSED = 502 "gateway_refused", "The gateway's own key or settings are not good", "See the detail, and mend X-Rescind-Gateway in the gateway's configuration as in docs/gateways.md.";
     UNAVAILABLE = 503 "unavailable", "The log cannot be read or written now; nothing was changed", "Try again in a moment. If it stays, see the detail: free space where a disk is full; /readyz?verbose and `rescind doctor` tell what is away.";
     SIGNER_KEYS_UNAVAILABLE = 503 "signer_keys_unavailable", "The scanner's list of public keys cannot be had now; nothing was changed", "Send the report again; see leaks_github_keys, or pin the list in a file.";
     SEAL_MISSING = 503 "seal_missing", "The tenant's seal is lost; nothing was changed", "Put the tenant's file in seals/, or the bucket RESCIND_SEALS, back from the backup; no restart is needed. Its keys can be verified, revoked, suspended and recalled (not by owner) meanwhile.";

@@ -39,6 +39,10 @@ const GUARDS: &str = "rescind_fleet_guards";
 const BUILD: &str = "rescind_build_info";
 const LOG_LINES_LOST: &str = "rescind_log_lines_lost_total";
 
+/// All routes of gateways as one, with any method.
+const GATEWAY_ROUTE: &str = "/v1/authz";
+const ANY_METHOD: &str = "ANY";
+
 /// Upper bounds of the histograms' buckets, in seconds: from a verify to the longest command.
 const BUCKETS: [f64; 16] = [
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
@@ -58,6 +62,7 @@ pub(crate) struct Meters {
     recorder: PrometheusHandle,
     verdicts: [Counter; Verdict::ALL.len()],
     verify_requests: Histogram,
+    gateway_requests: Histogram,
     pub(crate) feed_clients: Gauge,
     pub(crate) feed_notices: Counter,
     pub(crate) expiries: Counter,
@@ -81,6 +86,7 @@ impl Meters {
             recorder: recorder.clone(),
             verdicts: Verdict::ALL.map(|verdict| counter!(VERIFIES, "verdict" => verdict.as_str())),
             verify_requests: histogram!(REQUESTS, "route" => "/v1/verify", "method" => "POST", "status" => "200"),
+            gateway_requests: histogram!(REQUESTS, "route" => GATEWAY_ROUTE, "method" => ANY_METHOD, "status" => "200"),
             feed_clients: gauge!(FEED_CLIENTS),
             feed_notices: counter!(FEED_NOTICES),
             expiries: counter!(EXPIRIES),
@@ -99,9 +105,17 @@ impl Meters {
         if class == Class::Verify && status == StatusCode::OK && route == "/v1/verify" {
             return self.verify_requests.record(took.as_secs_f64());
         }
+        // Gateways pass their clients' methods on, of which there can be any number.
+        let (route, method) = if route.starts_with(GATEWAY_ROUTE) {
+            if status == StatusCode::OK {
+                return self.gateway_requests.record(took.as_secs_f64());
+            }
+            (GATEWAY_ROUTE, ANY_METHOD)
+        } else {
+            (route, method.as_str())
+        };
         let status = status.as_str().to_owned();
-        let labels =
-            [("route", route.to_owned()), ("method", method.as_str().to_owned()), ("status", status)];
+        let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status)];
         histogram!(REQUESTS, &labels).record(took.as_secs_f64());
     }
 

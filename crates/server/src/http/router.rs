@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, patch, post, put};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, any, get, patch, post, put};
 
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics, openapi,
-    policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, usage,
-    verify,
+    amend, authz, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics,
+    openapi, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants,
+    usage, verify,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -43,6 +43,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/guard/applied", post(guard::applied)),
         ("/v1/guard/leave", post(guard::leave)),
     ];
+    // A gateway asks with the client's own method and path.
+    let below = || any(authz::ask_below);
+    let gateways: [(&str, Route); 3] =
+        [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
     let reads: [(&str, Route); 11] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
@@ -72,6 +76,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(group(&app, Class::Command, commands))
         .merge(group(&app, Class::Import, imports))
         .merge(group(&app, Class::Verify, verifies))
+        .merge(group(&app, Class::Verify, gateways).route_layer(from_fn(authz::closed_as_403)))
         .merge(group(&app, Class::Guard, guards))
         .merge(group(&app, Class::Read, reads))
         .merge(group(&app, Class::Stream, streams))

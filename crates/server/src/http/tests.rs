@@ -1,5 +1,6 @@
 //! Every route group against a real node on an embedded log: statuses, bodies, headers.
 
+mod authz;
 mod change;
 mod feed;
 mod guard;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ::verify::{Answer, Verdict, VerifyRequest};
+use ::verify::{Answer, Judgement, Verdict, VerifyRequest};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -156,7 +156,7 @@ pub(crate) async fn one(
     let bounds = Bounds::of(&operator)?;
     app.reach_index(query.min_position).await?;
     let body: VerifyBody<'_> = parse_json(&bytes)?;
-    let answer = judge(&app, &bounds, &service_of(&app, &operator), &body)?;
+    let answer = answer(&app, &bounds, &service_of(&app, &operator), &body)?;
     Ok(json(&VerdictJson::of(&answer)))
 }
 
@@ -180,7 +180,7 @@ pub(crate) async fn batch(
         return Err(invalid("requests", &format!("a batch is at most {BATCH_MAX} keys, not {count}")));
     }
     let service = service_of(&app, &operator);
-    let answers = body.requests.iter().map(|body| judge(&app, &bounds, &service, body));
+    let answers = body.requests.iter().map(|body| answer(&app, &bounds, &service, body));
     let answers = answers.collect::<Result<Vec<_>, _>>()?;
     Ok(json(&BatchJson { results: answers.iter().map(VerdictJson::of).collect() }))
 }
@@ -194,14 +194,14 @@ fn json<T: Serialize>(answer: &T) -> Response {
 }
 
 /// Whose keys an operator may ask about.
-enum Bounds<'a> {
+pub(crate) enum Bounds<'a> {
     Everyone,
     /// Those of the tenants that the operator's scopes name, and which that is if it is one.
     Some(&'a Operator, Option<TenantId>),
 }
 
 impl<'a> Bounds<'a> {
-    fn of(operator: &'a Operator) -> Result<Self, Problem> {
+    pub(crate) fn of(operator: &'a Operator) -> Result<Self, Problem> {
         if operator::permits_everywhere(&operator.scopes, Permission::Verify) {
             Ok(Self::Everyone)
         } else if operator.permits_somewhere(Permission::Verify) {
@@ -211,7 +211,7 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    fn permit(&self, tenant: &TenantId) -> bool {
+    pub(crate) fn permit(&self, tenant: &TenantId) -> bool {
         match self {
             Self::Everyone => true,
             Self::Some(operator, _) => operator::permits_in(&operator.scopes, Permission::Verify, tenant),
@@ -219,7 +219,7 @@ impl<'a> Bounds<'a> {
     }
 
     /// The tenant that is meant where none is named.
-    const fn only(&self) -> Option<&TenantId> {
+    pub(crate) const fn only(&self) -> Option<&TenantId> {
         match self {
             Self::Everyone => None,
             Self::Some(_, only) => only.as_ref(),
@@ -228,11 +228,11 @@ impl<'a> Bounds<'a> {
 }
 
 /// What the asking operator is called where its requests do not say.
-fn service_of(app: &App, operator: &Operator) -> Service {
+pub(crate) fn service_of(app: &App, operator: &Operator) -> Service {
     app.meter.service_of(&app.index, &app.operators, operator.key_id, &*app.ambient)
 }
 
-fn judge(
+fn answer(
     app: &App,
     bounds: &Bounds<'_>,
     service: &Service,
@@ -264,24 +264,34 @@ fn judge(
     assert!(body.scope.as_deref() != Some("planted:panic"), "a planted panic");
     let tenant = named.as_ref().or_else(|| bounds.only());
     let request = VerifyRequest { token: &body.key, tenant, scope: scope.as_ref(), network };
+    Ok(judge(app, bounds, service, &request).to_answer())
+}
+
+/// The verdict as this caller may know it, counted in the metrics and under the key.
+pub(crate) fn judge<'a>(
+    app: &'a App,
+    bounds: &Bounds<'_>,
+    service: &str,
+    request: &VerifyRequest<'_>,
+) -> Judgement<'a> {
     let moment = app.moment();
-    let mut answer = app.index.verify(&request, moment);
+    let mut judged = app.index.judge(request, moment);
     // A key of a tenant that the caller may not ask about is unknown to it, like any other text.
-    if answer.holder.as_ref().is_some_and(|holder| !bounds.permit(&holder.tenant)) {
-        answer = Answer { verdict: Verdict::Unknown, holder: None, as_of: answer.as_of };
+    if judged.holder.as_ref().is_some_and(|holder| !bounds.permit(holder.tenant())) {
+        judged = Judgement { verdict: Verdict::Unknown, holder: None, as_of: judged.as_of };
     }
-    app.meters.verdict(answer.verdict);
+    app.meters.verdict(judged.verdict);
     // A guess at a secret is no use of the key: only who holds it is counted under it.
-    if let Some(holder) = &answer.holder {
+    if let Some(holder) = &judged.holder {
         app.meter.count(&Used {
-            tenant: &holder.tenant,
-            key_id: holder.key_id,
-            verdict: answer.verdict,
-            scope: body.scope.as_deref(),
+            tenant: holder.tenant(),
+            key_id: holder.key_id(),
+            verdict: judged.verdict,
+            scope: request.scope.map(Scope::as_str),
             service,
-            network,
+            network: request.network,
             now: moment.now,
         });
     }
-    Ok(answer)
+    judged
 }

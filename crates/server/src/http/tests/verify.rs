@@ -125,6 +125,9 @@ async fn without_a_lease_nobody_passes_and_nobody_commands() {
     tokio::time::timeout(Duration::from_secs(20), stale).await.unwrap();
     let told = verify(&kit, json!({"key": key})).await;
     assert_eq!((&told["verdict"], &told["key_id"]), (&json!("stale"), &json!(key_id)));
+    let gateway = format!("{}; tenant=default", kit.root);
+    let asked = kit.get("/v1/authz").with_key(key.as_str().unwrap()).header("x-rescind-gateway", &gateway);
+    asked.answer().await.is_problem(503, "stale");
     let path = format!("/v1/tenants/default/keys/{key_id}/revoke");
     let refused = kit.post(&path, &json!({"reason": "leaked"})).answer().await;
     refused.is_problem(503, "stale");
