@@ -1,0 +1,220 @@
+//! The guard as a service holds it: verdicts, its own account, and the tasks behind it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::error;
+use verify::Verdict;
+
+use crate::builder::{Builder, ConnectError};
+use crate::core::{Arrived, Core, Decision, Judged, Knowing};
+use crate::filler::Asked;
+use crate::link::Link;
+use crate::requirement::Requirement;
+use crate::status::{Lease, Status};
+use crate::{feed, filler, keeper};
+
+/// A token is at most two keys (our own form and another system's), and each may be pushed out once while it is waited for.
+const MOST_ASKS: usize = 4;
+
+/// Verifies keys in the service that accepts them. Cheap to clone; its tasks end when the last clone is dropped.
+#[derive(Clone)]
+pub struct Guard {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    link: Arc<Link>,
+    first_sight_within: Duration,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.link.core.close();
+        self.stop.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// A guard of tenant `default`, see [`Builder::connect`]. The credential needs the scopes `feed` and `verify`.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(url: &str, credential: &str) -> Result<Self, ConnectError> {
+        Self::builder(url, credential).connect().await
+    }
+
+    /// A guard with other settings.
+    #[must_use]
+    pub fn builder(url: &str, credential: &str) -> Builder {
+        Builder::new(url, credential)
+    }
+
+    pub(crate) fn spawn(link: Link, first_sight_within: Duration) -> Self {
+        let link = Arc::new(link);
+        let (stop, asked_to_stop) = watch::channel(false);
+        let (stopping, stopped) = watch::channel(false);
+        tokio::spawn(supervise(Arc::clone(&link), asked_to_stop, stopping));
+        Self { handle: Arc::new(Handle { link, first_sight_within, stop, stopped }) }
+    }
+
+    /// May this key be used for this, now?
+    ///
+    /// Answers from memory. Of a key that is seen first the server is asked, once for all who present it, within
+    /// [`Builder::first_sight_within`]; who could not be told in time gets `stale`, which is a refusal. Never fails, never
+    /// waits longer, and never says `valid` past the lease.
+    pub async fn verify(&self, token: &str, requirement: &Requirement) -> Decision {
+        let deadline = Instant::now() + self.handle.first_sight_within;
+        let decision = self.decide(token, requirement, deadline).await;
+        self.link().meters.count(decision.verdict);
+        decision
+    }
+
+    /// [`Self::verify`] without waiting: none if the server would have to be asked.
+    #[must_use]
+    pub fn check(&self, token: &str, requirement: &Requirement) -> Option<Decision> {
+        match self.core().judge(token, requirement, self.link().clock.moment()) {
+            Judged::Answer(decision) => {
+                self.link().meters.count(decision.verdict);
+                Some(decision)
+            }
+            Judged::Ask(_) => None,
+        }
+    }
+
+    async fn decide(&self, token: &str, requirement: &Requirement, deadline: Instant) -> Decision {
+        let link = self.link();
+        let mut knowing = Knowing::default();
+        for _ in 0..MOST_ASKS {
+            let moment = link.clock.moment();
+            let key_id = match self.core().judge_knowing(token, requirement, moment, knowing) {
+                Judged::Answer(decision) => return self.past_lease(decision, token, requirement, deadline).await,
+                Judged::Ask(key_id) => key_id,
+            };
+            // Whatever the server said, a guard past its lease would refuse: nobody is kept waiting for that.
+            if !self.core().is_fresh(moment.boot_ms) {
+                break;
+            }
+            match link.filler.ask(key_id, Some(token), deadline).await {
+                Asked::Told(Arrived::Held) => {}
+                Asked::Told(Arrived::Absent) => knowing = knowing.that_absent(key_id),
+                Asked::Told(Arrived::Again | Arrived::Unreadable) | Asked::TimedOut => break,
+                Asked::Crowded => {
+                    link.meters.crowded.increment(1);
+                    break;
+                }
+            }
+        }
+        let stale = self.core().stale(link.clock.boot_ms());
+        self.past_lease(stale, token, requirement, deadline).await
+    }
+
+    async fn past_lease(
+        &self,
+        decision: Decision,
+        token: &str,
+        requirement: &Requirement,
+        deadline: Instant,
+    ) -> Decision {
+        if decision.verdict != Verdict::Stale || !requirement.asks_server() {
+            return decision;
+        }
+        self.link().ask_server(token, requirement, deadline).await.unwrap_or(decision)
+    }
+
+    /// The guard's own account.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (link, core) = (self.link(), self.core());
+        let boot_ms = link.clock.boot_ms();
+        let lag_ms = core.lag_ms(boot_ms);
+        let lease = match lag_ms {
+            None => Lease::Never,
+            Some(_) if core.is_fresh(boot_ms) => Lease::Runs,
+            Some(_) => Lease::RunOut,
+        };
+        let noted = link.notes.noted();
+        Status {
+            guard_id: link.guard_id().to_owned(),
+            state: noted.state(lease),
+            applied: core.applied(),
+            heard: core.heard(),
+            lag_ms,
+            bound_ms: core.bound_ms(),
+            held: core.held(),
+            last_error: noted.call_error.or(noted.feed_error),
+        }
+    }
+
+    /// Stops answering, says so to the server, and returns when all tasks have ended. Dropping does the same behind the
+    /// caller's back.
+    pub async fn close(self) {
+        self.core().close();
+        self.handle.stop.send_replace(true);
+        let mut stopped = self.handle.stopped.clone();
+        // An error means that the tasks are gone, with their runtime.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.link().notes.changes()
+    }
+
+    fn link(&self) -> &Link {
+        &self.handle.link
+    }
+
+    fn core(&self) -> &Core {
+        &self.handle.link.core
+    }
+}
+
+/// Runs the tasks until it is asked to stop or one of them breaks. Then none goes on: without its keeper the lease runs out,
+/// and the guard refuses.
+async fn supervise(link: Arc<Link>, mut asked_to_stop: watch::Receiver<bool>, stopped: watch::Sender<bool>) {
+    let mut tasks = JoinSet::new();
+    let of = |link: &Arc<Link>| Arc::clone(link);
+    let shared = of(&link);
+    tasks.spawn(async move { feed::run(&shared).await });
+    let shared = of(&link);
+    tasks.spawn(async move { keeper::keep_lease(&shared).await });
+    let shared = of(&link);
+    tasks.spawn(async move { keeper::report(&shared).await });
+    for _ in 0..filler::WORKERS {
+        let shared = of(&link);
+        tasks.spawn(async move { filler::run(&shared).await });
+    }
+    let ended = tokio::select! {
+        // An error means that nobody holds the guard any more.
+        _ = asked_to_stop.wait_for(|stop| *stop) => None,
+        ended = tasks.join_next() => Some(ended),
+    };
+    if let Some(ended) = ended {
+        let why = ended.and_then(Result::err).map_or_else(|| "ended".to_owned(), |error| error.to_string());
+        error!(guard.id = link.guard_id(), why, "a task of the guard broke: it refuses once its lease has run out");
+        link.notes.note(|noted| {
+            noted.broken = true;
+            noted.call_error = Some(format!("a task of the guard broke: {why}"));
+        });
+        tasks.shutdown().await;
+        let _ = asked_to_stop.wait_for(|stop| *stop).await;
+    }
+    tasks.shutdown().await;
+    link.notes.note(|noted| noted.closed = true);
+    if link.core.was_registered() {
+        link.leave().await;
+    }
+    stopped.send_replace(true);
+}
