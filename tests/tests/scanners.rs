@@ -10,10 +10,14 @@ use std::process::{Command, Output, Stdio};
 
 use application::{Ambient, SystemAmbient};
 use domain::{Environment, KeyId, PlainSecret, format_key};
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use tests::server::{ServerSetup, TestServer, binary};
+use tests::importing;
+use tests::server::{Answer, Client, ServerSetup, TestServer, binary};
 use tests::tools::python_package;
 
 /// A key that was never issued, drawn now: a whole one in this tree would be found by every scanner.
@@ -344,6 +348,127 @@ fn leaked_keys_are_reported_and_held_ones_ended_by_the_command_line() {
     let stranger = a_key("rsk", Environment::Live);
     let (_, said) = on(&["leak", "self-revoke", &format!("--confirm={}", stranger.id)], &stranger.text, 4);
     assert!(said.contains("key_unknown"), "{said}");
+}
+
+/// A scanner that signs as GitHub does, and the file with its key list.
+struct Scanner {
+    key: SigningKey,
+    list: TempDir,
+}
+
+impl Scanner {
+    fn new() -> Self {
+        let key = SigningKey::from_slice(&[7; 32]).expect("a scalar of the curve");
+        let der = key.verifying_key().to_public_key_der().expect("a public key has a form");
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", base64(der.as_bytes()));
+        let list = json!({"public_keys": [{"key_identifier": "ours", "key": pem, "is_current": true}]});
+        let folder = tempfile::tempdir().expect("a folder for the key list");
+        fs::write(folder.path().join("keys.json"), list.to_string()).expect("the list can be written");
+        Self { key, list: folder }
+    }
+
+    /// What a server answers to a report of these tokens.
+    fn report(&self, server: &TestServer, tokens: &[&str], signed: bool) -> Answer {
+        let found =
+            |token: &&str| json!({"token": token, "type": "rescind", "url": PLACE, "source": "content"});
+        let body = Value::from(tokens.iter().map(found).collect::<Vec<_>>()).to_string();
+        let over = if signed { body.clone() } else { format!("{body} ") };
+        let signature: Signature = self.key.sign(over.as_bytes());
+        let signature = base64(signature.to_der().as_bytes());
+        let headers = [
+            ("content-type", "application/json"),
+            ("github-public-key-identifier", "ours"),
+            ("github-public-key-signature", &signature),
+        ];
+        let url = format!("{}/v1/leaks", server.url());
+        Client::default().send("POST", &url, &headers, Some(body.as_bytes()))
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64ct::{Base64, Encoding};
+    Base64::encode_string(bytes)
+}
+
+const PLACE: &str = "https://example.com/lists/blob/main/mailer.env";
+
+#[test]
+fn an_imported_key_is_ended_by_an_operators_report_and_its_successor_by_a_signed_one() {
+    let scanner = Scanner::new();
+    let setup = ServerSetup::embedded().arg("--leaks-github-keys").arg(scanner.list.path().join("keys.json"));
+    let server = setup.start();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    let tokens = [1, 2].map(importing::token);
+    let lines = tokens
+        .each_ref()
+        .map(|token| json!({"digest": importing::digest(token), "owner": "list-sender"}).to_string());
+    let import = folder_with("keys.ndjson", &lines.join("\n"));
+    let (told, said) =
+        on(&server, &["import", "keys.ndjson", "--tenant", "acme", "--json"], "", import.path(), 0);
+    assert_eq!(told.last().unwrap()["imported"], 2, "{told:?} {said}");
+    let verdict = |token: &str| {
+        let body = json!({"key": token, "tenant": "acme"});
+        admin.post("/v1/verify", &body).expect(200).json()["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(tokens.each_ref().map(|token| verdict(token)), ["valid", "valid"]);
+
+    // An operator says whose it is; a token of a foreign form is found only there.
+    let report = |tenant: Option<&str>| {
+        let mut found = json!({"token": tokens[0], "source": "chat", "url": PLACE});
+        if let Some(tenant) = tenant {
+            found["tenant"] = json!(tenant);
+        }
+        admin.post("/v1/leaks", &json!({"reports": [found]})).expect(200).json()["results"][0].clone()
+    };
+    assert_eq!(report(None)["response"], "unknown");
+    assert_eq!(report(Some("default"))["response"], "unknown");
+    assert_eq!(verdict(&tokens[0]), "valid");
+    let ended = report(Some("acme"));
+    assert_eq!(
+        (&ended["response"], verdict(&tokens[0])),
+        (&json!("revoked"), "revoked".to_owned()),
+        "{ended}"
+    );
+    let event = last_event(&server, ended["key_id"].as_str().unwrap());
+    assert_eq!((&event["type"], &event["cause"]), (&json!("KeyLeaked"), &json!("leak")), "{event}");
+    assert_eq!((&event["data"]["source"], &event["data"]["url"]), (&json!("chat"), &json!(PLACE)));
+
+    // A scanner does not know whose it is: the other token is none of ours to it, until it is rotated to our form.
+    let label = |answer: &Answer| answer.json()[0]["label"].as_str().map(str::to_owned);
+    let foreign = scanner.report(&server, &[&tokens[1]], true).expect(200);
+    assert_eq!(
+        (label(&foreign).as_deref(), verdict(&tokens[1])),
+        (Some("false_positive"), "valid".to_owned())
+    );
+    let listed = admin.get("/v1/tenants/acme/keys?standing=active").expect(200).json();
+    let imported = listed["keys"][0]["key_id"].as_str().unwrap();
+    assert_eq!(listed["keys"][0]["imported"], true);
+    let path = format!("/v1/tenants/acme/keys/{imported}/rotate");
+    let rotated = admin.post(&path, &json!({"by_hand": true})).expect(201).json();
+    let successor = rotated["key"].as_str().unwrap();
+    assert_eq!(scanner.report(&server, &[successor], false).expect(403).code(), "signature_invalid");
+    assert_eq!(admin.verdict(successor), "valid", "an altered report ends nothing");
+    let signed = scanner.report(&server, &[successor, &tokens[1]], true).expect(200);
+    assert_eq!(label(&signed).as_deref(), Some("true_positive"));
+    assert_eq!((admin.verdict(successor), verdict(&tokens[1])), ("revoked".to_owned(), "valid".to_owned()));
+    let event = last_event(&server, rotated["key_id"].as_str().unwrap());
+    assert_eq!(
+        (&event["actor"]["kind"], &event["data"]["url"]),
+        (&json!("scanner"), &json!(PLACE)),
+        "{event}"
+    );
+    let again = scanner.report(&server, &[successor, &tokens[1]], true).expect(200);
+    assert_eq!(
+        (label(&again).as_deref(), last_event(&server, rotated["key_id"].as_str().unwrap())),
+        (Some("true_positive"), event)
+    );
+}
+
+fn folder_with(name: &str, text: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for a file");
+    fs::write(folder.path().join(name), text).expect("the file can be written");
+    folder
 }
 
 /// A folder with two true keys and two mistyped ones, and the file with our rule for this scanner. The mistyped ones are of
