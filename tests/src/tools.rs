@@ -42,6 +42,18 @@ pub fn node_package(package: &str, version: &str) -> PathBuf {
     })
 }
 
+/// Chromium, which comes with the system like the compiler and not from a registry.
+///
+/// # Panics
+/// When it is not on PATH; the text says what to install.
+#[must_use]
+pub fn chromium() -> PathBuf {
+    let found = Command::new("sh").args(["-c", "command -v chromium"]).output();
+    let found = found.ok().filter(|found| found.status.success());
+    let found = found.expect("chromium is missing: install the package chromium, as .ci/run does");
+    PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
+}
+
 /// `target/tools/` of the build that runs.
 #[must_use]
 pub fn tools_dir() -> PathBuf {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::nats::NatsServer;
 use tests::server::{Admin, ServerSetup, TestServer, binary};
+use tests::tools::{chromium, node_package};
 use tokio::time::Instant;
 
 /// Longer than the spans of these tests, a look of the worker and a report of usage on a loaded machine.
@@ -176,4 +177,73 @@ fn a_review_is_a_table_json_csv_and_a_page_and_every_remedy_is_a_command() {
     let page = std::fs::read_to_string(&file).unwrap();
     assert!(page.contains("&lt;b&gt;mailer&lt;/b&gt;") && !page.contains("<b>mailer"), "{page}");
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+}
+
+/// The same page as whoever opens and prints it gets it. What was issued tries to be markup.
+#[test]
+fn the_page_of_a_review_is_read_and_printed_in_a_browser_and_loads_nothing() {
+    let server = ServerSetup::embedded().start();
+    let admin = server.admin();
+    admin.open_tenant("acme");
+    let (script, image) = ("<script>alert(1)</script>", "<img src=x onerror=alert(2)>");
+    for (owner, name) in [(script, image), ("list-sender", "spring & \"autumn\"")] {
+        let body = json!({"owner": owner, "name": name, "scopes": ["campaigns:send"]});
+        drop(admin.post("/v1/tenants/acme/keys", &body).expect(201));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [file, pdf] = ["review.html", "review.pdf"].map(|name| folder.path().join(name));
+    // What is found depends on time alone for what is left out here.
+    let review = ["review", "--tenant", "acme", "--finding", "never_expires"];
+    let report: Value =
+        serde_json::from_str(&rescind(&server, &[&review[..], &["--json"]].concat())).unwrap();
+    rescind(&server, &[&review[..], &["--format", "html", "--out", file.to_str().unwrap()]].concat());
+
+    let address = format!("file://{}", file.display());
+    let mut node = std::process::Command::new("node");
+    node.env("NODE_PATH", node_package("playwright-core", "1.65.1").join("node_modules"));
+    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/page.cjs"))
+        .arg(chromium())
+        .arg(&address)
+        .arg(&pdf);
+    let output = node.output().expect("node is on PATH");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    assert_eq!(seen["requests"], json!([address]), "the page and nothing else");
+    assert_eq!(
+        (&seen["dialogs"], &seen["errors"]),
+        (&json!([]), &json!([])),
+        "nothing runs, nothing is missing"
+    );
+    let elements: Vec<&str> =
+        seen["elements"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    for bad in ["script", "img", "link", "iframe", "object", "form", "a"] {
+        assert!(!elements.contains(&bad), "{bad}: {elements:?}");
+    }
+    assert_eq!(seen["title"], "Review of API keys: acme");
+    assert_eq!(seen["head"], json!(["Finding", "Key", "Owner", "Since", "Evidence and remedy"]));
+    let rows = seen["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{seen}");
+    for (row, finding) in rows.iter().zip(report["findings"].as_array().unwrap()) {
+        let cell = |at: usize| row[at].as_str().unwrap();
+        let told = |member: &str| finding[member].as_str().unwrap();
+        assert_eq!((cell(0), cell(2)), ("Never expires", told("owner")), "{row}");
+        assert_eq!(cell(1), format!("{}\n{}", told("name"), told("key_id")));
+        assert!(told("since").starts_with(cell(3)), "{row}");
+    }
+    let mends: Vec<&Value> =
+        report["findings"].as_array().unwrap().iter().map(|found| &found["mend"]).collect();
+    assert_eq!(
+        seen["copied"].as_array().unwrap().iter().collect::<Vec<_>>(),
+        mends,
+        "a remedy copies as it is"
+    );
+    assert!(rows.iter().any(|row| row[2] == script), "{seen}");
+    assert!(seen["sum"].as_str().unwrap().contains("2 findings on 2 keys"), "{seen}");
+    let places: Vec<f64> =
+        seen["order"].as_array().unwrap().iter().map(|top| top.as_f64().unwrap()).collect();
+    assert!(places.is_sorted(), "who made it, the sum, and then the table: {places:?}");
+    assert!(seen["overflow"].as_i64().unwrap() <= 0, "{seen}");
+    assert_eq!(seen["background"], "rgb(255, 255, 255)", "paper stays white");
+    assert!(std::fs::read(&pdf).unwrap().starts_with(b"%PDF"), "it prints");
 }
