@@ -134,7 +134,7 @@ impl Builder {
         Self { max_staleness, ..self }
     }
 
-    /// How much is held. Default 100,000 keys and 10,000 ids that are no key.
+    /// How much is held, or everything: [`Capacity::Replica`]. Default 100,000 keys and 10,000 ids that are no key.
     #[must_use]
     pub fn capacity(self, capacity: Capacity) -> Self {
         Self { capacity, ..self }
@@ -176,7 +176,7 @@ impl Builder {
         Self { clock, ..self }
     }
 
-    /// Registers, begins to listen and returns once the guard has its first lease. Needs a tokio runtime, on which its tasks
+    /// Registers, begins to listen and returns once the guard has its first lease, a replica once it holds all keys. Needs a tokio runtime, on which its tasks
     /// run until the guard and all its clones are dropped.
     ///
     /// # Errors
@@ -214,7 +214,7 @@ impl Builder {
     }
 }
 
-/// Until there is a lease, or there never will be one.
+/// Until there is a lease, and of a replica all keys, or there never will be.
 async fn first_lease(guard: &Guard) -> Result<(), ConnectError> {
     let mut changes = guard.changes();
     loop {
@@ -222,6 +222,7 @@ async fn first_lease(guard: &Guard) -> Result<(), ConnectError> {
         let status = guard.status();
         match status.state {
             State::Starting | State::Stale => {}
+            State::Current | State::Lagging if guard.is_replica() && !status.whole => {}
             State::Current | State::Lagging => return Ok(()),
             State::CredentialRefused | State::GuardRefused | State::Broken | State::Closed => {
                 return Err(ConnectError::Refused(status.last_error.unwrap_or_default()));

@@ -53,10 +53,12 @@ pub(crate) enum CallError {
 #[derive(Debug, Error)]
 pub enum UrlError {
     /// Not `http://host` or `https://host`.
-    #[error("the server's URL is http:// or https:// and a host, such as https://rescind.internal:8443")]
+    #[error("the server's URL is http:// or https:// and a host, such as https://rescind.example:8443")]
     Shape,
     /// Plain text to another machine.
-    #[error("http:// sends the guard's credential in plain text to {0}: use https://, or allow it with `insecure`")]
+    #[error(
+        "http:// sends the guard's credential in plain text to {0}: use https://, or allow it with `insecure`"
+    )]
     PlainText(String),
     /// The certificates to trust.
     #[error(transparent)]
@@ -187,7 +189,9 @@ async fn refusal(answer: Response<Incoming>) -> CallError {
     match status {
         StatusCode::NOT_FOUND if code == "guard_unknown" => CallError::GuardUnknown,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CallError::CredentialRefused(told),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY
+        StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
         | StatusCode::GATEWAY_TIMEOUT => {
             CallError::Busy { code: told, retry_after: retry_after.map(Duration::from_secs) }
         }

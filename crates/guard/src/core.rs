@@ -17,9 +17,11 @@ mod fills;
 mod held;
 mod judge;
 mod leases;
+mod loading;
 mod notices;
 mod planted;
 mod published;
+mod replica;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use self::held::Capacity;
 pub(crate) use self::judge::Knowing;
 pub use self::judge::{Decision, Judged};
 pub use self::leases::LeaseOutcome;
+pub use self::loading::{Load, LoadTicket};
 pub use self::notices::Outcome;
 #[cfg(feature = "planted")]
 pub use self::planted::GuardBug;
@@ -40,6 +43,7 @@ pub use self::planted::GuardBug;
 use self::fills::Fills;
 use self::held::Held;
 use self::leases::Leases;
+use self::loading::Loading;
 use self::planted::Planted;
 use self::published::Published;
 
@@ -63,6 +67,7 @@ pub(crate) struct State {
     is_following: bool,
     fills: Fills,
     leases: Leases,
+    loading: Loading,
     /// The fill that told last what holds for all keys.
     tenant_as_of: Position,
     is_closed: bool,
@@ -107,11 +112,13 @@ impl Core {
     fn forget(&self, state: &mut State) {
         // The lease first: nobody may pass on what is not held for its sake any more.
         self.said.end_lease();
-        self.held.clear();
+        self.clear_held(state);
         self.said.restart();
         *state = State {
             leases: std::mem::take(&mut state.leases).forgetting(),
             fills: std::mem::take(&mut state.fills).forgetting(),
+            // Its numbers go on: a load from before finds that it is over.
+            loading: std::mem::take(&mut state.loading),
             is_closed: state.is_closed,
             was_registered: state.was_registered,
             ..State::default()

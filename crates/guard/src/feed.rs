@@ -115,7 +115,8 @@ async fn next_piece(body: &mut Incoming) -> Result<bytes::Bytes, String> {
     loop {
         let frame = timeout(SILENCE, body.frame()).await;
         let frame = frame.map_err(|_| format!("nothing came for {SILENCE:?}"))?;
-        let frame = frame.ok_or_else(|| "the server closed it".to_owned())?.map_err(|error| error.to_string())?;
+        let frame =
+            frame.ok_or_else(|| "the server closed it".to_owned())?.map_err(|error| error.to_string())?;
         if let Ok(data) = frame.into_data() {
             return Ok(data);
         }

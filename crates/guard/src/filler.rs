@@ -64,6 +64,15 @@ impl Filler {
         }
     }
 
+    /// Asks for keys that nobody presented. Who finds no place comes again.
+    pub(crate) async fn ask_all(&self, keys: &[KeyId], deadline: Instant) {
+        let waits: Vec<_> = keys.iter().filter_map(|key_id| self.join(*key_id, None)).collect();
+        for mut told in waits {
+            // Told or not: what is not held then is asked for again.
+            let _ = timeout_at(deadline, told.wait_for(Option::is_some)).await;
+        }
+    }
+
     fn join(&self, key_id: KeyId, token: Option<&str>) -> Option<watch::Receiver<Option<Arrived>>> {
         let mut queue = self.queue.lock();
         if let Some(waiters) = queue.waiting.get(&key_id) {
@@ -77,8 +86,10 @@ impl Filler {
         }
         let (waiters, told) = watch::channel(None);
         queue.waiting.insert(key_id, waiters);
-        let is_native = token.is_none_or(|token| ParsedKey::parse(token).is_ok_and(|key| key.key_id == key_id));
-        if is_native { queue.native.push_back(key_id) } else { queue.derived.push_back(key_id) }
+        let is_native =
+            token.is_none_or(|token| ParsedKey::parse(token).is_ok_and(|key| key.key_id == key_id));
+        let line = if is_native { &mut queue.native } else { &mut queue.derived };
+        line.push_back(key_id);
         drop(queue);
         self.work.notify_one();
         Some(told)

@@ -16,7 +16,7 @@ use crate::filler::Asked;
 use crate::link::Link;
 use crate::requirement::Requirement;
 use crate::status::{Lease, Status};
-use crate::{feed, filler, keeper};
+use crate::{feed, filler, keeper, replica};
 
 /// A token is at most two keys (our own form and another system's), and each may be pushed out once while it is waited for.
 const MOST_ASKS: usize = 4;
@@ -100,7 +100,9 @@ impl Guard {
         for _ in 0..MOST_ASKS {
             let moment = link.clock.moment();
             let key_id = match self.core().judge_knowing(token, requirement, moment, knowing) {
-                Judged::Answer(decision) => return self.past_lease(decision, token, requirement, deadline).await,
+                Judged::Answer(decision) => {
+                    return self.past_lease(decision, token, requirement, deadline).await;
+                }
                 Judged::Ask(key_id) => key_id,
             };
             // Whatever the server said, a guard past its lease would refuse: nobody is kept waiting for that.
@@ -154,6 +156,7 @@ impl Guard {
             lag_ms,
             bound_ms: core.bound_ms(),
             held: core.held(),
+            whole: core.is_whole(),
             last_error: noted.call_error.or(noted.feed_error),
         }
     }
@@ -170,6 +173,10 @@ impl Guard {
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.link().notes.changes()
+    }
+
+    pub(crate) fn is_replica(&self) -> bool {
+        self.core().is_replica()
     }
 
     fn link(&self) -> &Link {
@@ -192,6 +199,10 @@ async fn supervise(link: Arc<Link>, mut asked_to_stop: watch::Receiver<bool>, st
     tasks.spawn(async move { keeper::keep_lease(&shared).await });
     let shared = of(&link);
     tasks.spawn(async move { keeper::report(&shared).await });
+    if link.core.is_replica() {
+        let shared = of(&link);
+        tasks.spawn(async move { replica::run(&shared).await });
+    }
     for _ in 0..filler::WORKERS {
         let shared = of(&link);
         tasks.spawn(async move { filler::run(&shared).await });
@@ -203,7 +214,10 @@ async fn supervise(link: Arc<Link>, mut asked_to_stop: watch::Receiver<bool>, st
     };
     if let Some(ended) = ended {
         let why = ended.and_then(Result::err).map_or_else(|| "ended".to_owned(), |error| error.to_string());
-        error!(guard.id = link.guard_id(), why, "a task of the guard broke: it refuses once its lease has run out");
+        error!(
+            guard.id = link.guard_id(),
+            why, "a task of the guard broke: it refuses once its lease has run out"
+        );
         link.notes.note(|noted| {
             noted.broken = true;
             noted.call_error = Some(format!("a task of the guard broke: {why}"));

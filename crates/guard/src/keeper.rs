@@ -68,7 +68,8 @@ fn take(link: &Link, granted: &LeaseGranted) {
         }
         LeaseOutcome::Waiting => link.works(),
         LeaseOutcome::ServerStale => {
-            let text = "asking for a lease: the server itself has not proven lately that it has heard everything";
+            let text =
+                "asking for a lease: the server itself has not proven lately that it has heard everything";
             link.notes.note(|noted| noted.call_error = Some(text.to_owned()));
         }
         LeaseOutcome::Refused => {}

@@ -104,10 +104,8 @@ mod tests {
     #[test]
     fn events_end_at_a_blank_line_wherever_the_pieces_end() {
         let text = "retry: 500\n: hi\n\nevent: hello\nid:5\ndata: {\"a\":1}\n\ndata: x\r\ndata:y\r\n\r\nid: 9\ndata: z\n";
-        let expected = [
-            ("hello".to_owned(), Some(5), "{\"a\":1}".to_owned()),
-            (String::new(), None, "x\ny".to_owned()),
-        ];
+        let expected =
+            [("hello".to_owned(), Some(5), "{\"a\":1}".to_owned()), (String::new(), None, "x\ny".to_owned())];
         assert_eq!(events(&[text.as_bytes()]), expected);
         for at in 0..text.len() {
             let (before, after) = text.as_bytes().split_at(at);

@@ -67,6 +67,8 @@ pub struct Status {
     pub bound_ms: u64,
     /// How many keys it holds.
     pub held: usize,
+    /// It is a replica, and holds all keys of its tenant.
+    pub whole: bool,
     /// What went wrong last, until it works again.
     pub last_error: Option<String>,
 }

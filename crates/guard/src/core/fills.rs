@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::{KeyId, Position};
-use wire::guard::Filled;
+use wire::guard::{Filled, FilledTenant};
 
 use crate::core::entry::Entry;
 use crate::core::planted::GuardBug;
@@ -134,14 +134,14 @@ impl Core {
         if as_of < ticket.at_least || filled.keys.len() != ticket.keys.len() {
             return again();
         }
-        self.take_tenant(&mut state, filled, as_of, boot_ms);
+        self.take_tenant(&mut state, filled.tenant, as_of, boot_ms);
         let each = ticket.keys.iter().zip(&filled.keys);
         each.map(|(key_id, filled)| {
             if as_of < under_way.fence(*key_id) && !self.planted.is(GuardBug::FillWithoutFence) {
                 return Arrived::Again;
             }
             let Some(filled) = filled else {
-                self.held.hold_absent(*key_id);
+                self.held.hold_absent(*key_id, as_of);
                 return Arrived::Absent;
             };
             match Entry::read(filled, as_of, boot_ms) {
@@ -155,15 +155,15 @@ impl Core {
         .collect()
     }
 
-    fn take_tenant(&self, state: &mut State, filled: &Filled, as_of: Position, boot_ms: u64) {
+    pub(crate) fn take_tenant(&self, state: &mut State, tenant: FilledTenant, as_of: Position, boot_ms: u64) {
         if as_of < state.tenant_as_of {
             return;
         }
         state.tenant_as_of = as_of;
-        if filled.tenant.closed {
+        if tenant.closed {
             self.said.close_tenant();
         }
         let until = boot_ms.saturating_add(QUARANTINE_BELIEVED_MS);
-        self.said.quarantine_until(if filled.tenant.quarantined { until } else { 0 });
+        self.said.quarantine_until(if tenant.quarantined { until } else { 0 });
     }
 }

@@ -1,12 +1,14 @@
 //! From a presented key to its verdict, or to the id that has to be asked for first. Allocates nothing.
 
+use std::sync::Arc;
+
 use domain::{ImportKey, KeyId, ParsedKey, Scope, SecretDigest, Standing, Timestamp};
 use verify::{AsOf, Moment, Verdict};
 
+use crate::core::Core;
 use crate::core::entry::{Entry, Holder};
 use crate::core::held::Known;
 use crate::core::published::View;
-use crate::core::Core;
 use crate::requirement::Requirement;
 
 /// The longest token of another system that is looked up, as in the server: a bound on the work of a guess.
@@ -63,7 +65,7 @@ impl Knowing {
 
 /// What one form of the token opens.
 enum Opened {
-    Key(std::sync::Arc<Entry>),
+    Key(Arc<Entry>),
     Nothing,
     NotKnown(KeyId),
 }

@@ -139,7 +139,9 @@ impl Core {
         self.held.change(key_id, notice.position(), |entry| match standing.zip(since) {
             Some(_) if entry.has_ended() => Some(entry.clone()),
             // It stays quarantined, unless it ends: the server knows.
-            Some((standing, _)) if entry.standing == Standing::Quarantined && standing != Standing::Revoked => {
+            Some((standing, _))
+                if entry.standing == Standing::Quarantined && standing != Standing::Revoked =>
+            {
                 None
             }
             Some((standing, since)) => Some(entry.standing_as(standing, since)),
@@ -154,6 +156,7 @@ impl Core {
             return self.drop_held(state, position);
         };
         state.fills.touch_all(position);
+        state.loading.recall(position, &selector, since);
         self.held.change_all(position, |entry| {
             let is_hit = !entry.has_ended() && entry.matches(&selector);
             is_hit.then(|| entry.standing_as(Standing::Recalled, since))
@@ -162,6 +165,6 @@ impl Core {
 
     fn drop_held(&self, state: &mut State, position: Position) {
         state.fills.touch_all(position);
-        self.held.clear();
+        self.clear_held(state);
     }
 }

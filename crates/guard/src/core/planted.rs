@@ -2,7 +2,7 @@
 
 /// What is done wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "planted"), expect(unreachable_pub, reason = "told to tests alone"))]
+#[cfg_attr(not(any(test, feature = "planted")), expect(unreachable_pub, reason = "told to tests alone"))]
 pub enum GuardBug {
     /// A heartbeat is taken for a lease.
     HeartbeatIsLease,
@@ -17,24 +17,24 @@ pub enum GuardBug {
 /// The bug that a core has.
 #[derive(Default)]
 pub(crate) struct Planted {
-    #[cfg(feature = "planted")]
+    #[cfg(any(test, feature = "planted"))]
     bug: std::sync::OnceLock<GuardBug>,
 }
 
 impl Planted {
-    #[cfg(feature = "planted")]
+    #[cfg(any(test, feature = "planted"))]
     pub(crate) fn is(&self, bug: GuardBug) -> bool {
         self.bug.get() == Some(&bug)
     }
 
-    #[cfg(not(feature = "planted"))]
+    #[cfg(not(any(test, feature = "planted")))]
     #[expect(clippy::unused_self, reason = "the planted twin reads a field")]
     pub(crate) const fn is(&self, _bug: GuardBug) -> bool {
         false
     }
 }
 
-#[cfg(feature = "planted")]
+#[cfg(any(test, feature = "planted"))]
 impl crate::core::Core {
     /// Does one thing wrong from now on.
     pub fn plant(&self, bug: GuardBug) {

@@ -1,1 +1,7 @@
-//! x
+//! The core's own tests: single rules first, then sequences that nobody thought of.
+
+mod given;
+mod judging;
+mod replicas;
+mod rules;
+mod sequences;
