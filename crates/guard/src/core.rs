@@ -22,6 +22,7 @@ mod notices;
 mod planted;
 mod published;
 mod replica;
+mod shared;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use self::leases::Leases;
 use self::loading::Loading;
 use self::planted::Planted;
 use self::published::Published;
+use self::shared::Shared;
 
 /// All that a guard knows of one tenant's keys.
 pub struct Core {
@@ -68,6 +70,7 @@ pub(crate) struct State {
     fills: Fills,
     leases: Leases,
     loading: Loading,
+    shared: Shared,
     /// The fill that told last what holds for all keys.
     tenant_as_of: Position,
     is_closed: bool,

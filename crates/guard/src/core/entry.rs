@@ -12,6 +12,7 @@ use wire::guard::FilledKey;
 use wire::{parse_rfc3339, unhex};
 
 use crate::ask_server::Told;
+use crate::core::shared::Shared;
 
 /// How long an entry that nobody can read is believed. No notice tells of its recovery, so it is asked for again, and no
 /// notice can make a key that was never readable valid meanwhile.
@@ -23,33 +24,43 @@ const QUARANTINE_BELIEVED_MS: u64 = 5_000;
 pub struct FillUnreadable(pub &'static str);
 
 /// One key as it is held. Never changed in place: a notice puts another one there.
+///
+/// In this order, so that what every verdict needs lies beside the counter that a verdict counts up.
 #[derive(Clone)]
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(crate) key_id: KeyId,
     pub(crate) digest: [u8; 16],
-    pub(crate) imported: bool,
+    /// Milliseconds since the epoch; the last that there are for never.
+    expires_at: u64,
+    pub(crate) scopes: Arc<ScopeSet>,
+    /// None for anywhere.
+    pub(crate) networks: Option<Arc<Networks>>,
     pub(crate) standing: Standing,
+    pub(crate) imported: bool,
+    environment: Environment,
+    pub(crate) key_id: KeyId,
+    /// Every event up to here is in it.
+    pub(crate) as_of: Position,
     /// Since when it is revoked, recalled or expired.
     pub(crate) since: Option<Timestamp>,
-    pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) scopes: ScopeSet,
-    pub(crate) networks: Networks,
-    labels: Labels,
-    environment: Environment,
+    /// Boot milliseconds from which on it is asked for again, if it is quarantined.
+    pub(crate) believed_until: u64,
+    labels: Arc<Labels>,
     owner_tag: OwnerTag,
     owner: Option<Box<str>>,
     issuer: Option<KeyId>,
-    /// Every event up to here is in it.
-    pub(crate) as_of: Position,
-    /// Boot milliseconds from which on it is asked for again.
-    pub(crate) believed_until: u64,
 }
 
 impl Entry {
     /// Reads what a server answered at `as_of`.
     ///
     /// A standing that this version does not know is read as quarantined: refused, and asked for again.
-    pub(crate) fn read(filled: &FilledKey, as_of: Position, boot_ms: u64) -> Result<Self, FillUnreadable> {
+    pub(crate) fn read(
+        filled: &FilledKey,
+        as_of: Position,
+        boot_ms: u64,
+        shared: &mut Shared,
+    ) -> Result<Self, FillUnreadable> {
         let bad = FillUnreadable;
         let labels = filled.labels.iter().map(|(name, value)| domain::Label::new(name, value));
         let labels = labels.collect::<Result<Vec<_>, _>>().map_err(|_| bad("labels"))?;
@@ -57,32 +68,40 @@ impl Entry {
             text.as_deref().map(parse_rfc3339).transpose().map_err(|_| bad(what))
         };
         let standing: Standing = filled.standing.parse().unwrap_or(Standing::Quarantined);
-        let believed_until = match standing {
-            Standing::Quarantined => boot_ms.saturating_add(QUARANTINE_BELIEVED_MS),
-            _ => u64::MAX,
-        };
+        let networks = Networks::parse(&filled.networks).map_err(|_| bad("networks"))?;
         Ok(Self {
             key_id: filled.key_id.parse().map_err(|_| bad("key_id"))?,
             digest: unhex(&filled.digest).ok_or(bad("digest"))?,
             imported: filled.imported,
             standing,
             since: time(&filled.since, "since")?,
-            expires_at: time(&filled.expires_at, "expires_at")?,
-            scopes: ScopeSet::parse(&filled.scopes).map_err(|_| bad("scopes"))?,
-            networks: Networks::parse(&filled.networks).map_err(|_| bad("networks"))?,
-            labels: Labels::new(labels).map_err(|_| bad("labels"))?,
+            expires_at: time(&filled.expires_at, "expires_at")?.map_or(u64::MAX, Timestamp::as_millis),
+            scopes: shared.scopes.share(ScopeSet::parse(&filled.scopes).map_err(|_| bad("scopes"))?),
+            networks: (!networks.is_empty()).then(|| shared.networks.share(networks)),
+            labels: shared.labels.share(Labels::new(labels).map_err(|_| bad("labels"))?),
             environment: filled.environment.parse().map_err(|_| bad("environment"))?,
             owner_tag: OwnerTag::from_bytes(unhex(&filled.owner_tag).ok_or(bad("owner_tag"))?),
             owner: filled.owner.as_deref().map(Into::into),
             issuer: filled.issuer.as_deref().map(str::parse).transpose().map_err(|_| bad("issuer"))?,
             as_of,
-            believed_until,
+            believed_until: boot_ms.saturating_add(QUARANTINE_BELIEVED_MS),
         })
+    }
+
+    pub(crate) const fn expires_at(&self) -> Option<Timestamp> {
+        match self.expires_at {
+            u64::MAX => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        }
+    }
+
+    pub(crate) const fn is_past(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_millis()
     }
 
     /// The same key with its end, or its pause.
     pub(crate) fn standing_as(&self, standing: Standing, since: Timestamp) -> Self {
-        Self { standing, since: Some(since), believed_until: u64::MAX, ..self.clone() }
+        Self { standing, since: Some(since), ..self.clone() }
     }
 
     /// Whether nothing can give it back.
@@ -115,10 +134,10 @@ impl Holder {
             imported: false,
             standing: Standing::Quarantined,
             since: None,
-            expires_at,
-            scopes: ScopeSet::parse(&told.scopes).ok()?,
-            networks: Networks::default(),
-            labels: Labels::default(),
+            expires_at: expires_at.map_or(u64::MAX, Timestamp::as_millis),
+            scopes: Arc::new(ScopeSet::parse(&told.scopes).ok()?),
+            networks: None,
+            labels: Arc::default(),
             environment: told.environment.as_deref()?.parse().ok()?,
             owner_tag: OwnerTag::from_bytes([0; 16]),
             owner: told.owner.as_ref().and_then(|owner| owner.as_str()).map(Into::into),
@@ -161,7 +180,7 @@ impl Holder {
     /// When its time is up.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.0.expires_at
+        self.0.expires_at()
     }
 }
 

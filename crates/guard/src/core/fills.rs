@@ -144,7 +144,7 @@ impl Core {
                 self.held.hold_absent(*key_id, as_of);
                 return Arrived::Absent;
             };
-            match Entry::read(filled, as_of, boot_ms) {
+            match Entry::read(filled, as_of, boot_ms, &mut state.shared) {
                 Ok(entry) if entry.key_id == *key_id => {
                     self.held.hold(entry);
                     Arrived::Held

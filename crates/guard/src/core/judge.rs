@@ -160,14 +160,14 @@ impl Case<'_> {
     /// What is quarantined is believed for a while only: nothing tells of its recovery.
     fn is_doubtful(&self) -> bool {
         let quarantined_until = self.view.quarantined_until;
-        self.entry.believed_until <= self.moment.boot_ms
+        (self.entry.standing == Standing::Quarantined && self.entry.believed_until <= self.moment.boot_ms)
             || (quarantined_until != 0 && quarantined_until <= self.moment.boot_ms)
     }
 
     /// The first that applies, as in the server.
     fn verdict(&self) -> Verdict {
         let Self { entry, view, requirement, moment } = self;
-        let time_is_up = entry.expires_at.is_some_and(|at| at <= moment.now);
+        let time_is_up = entry.is_past(moment.now);
         if entry.standing == Standing::Revoked {
             Verdict::Revoked
         } else if entry.standing == Standing::Recalled {
@@ -182,7 +182,7 @@ impl Case<'_> {
             Verdict::TenantClosed
         } else if view.stale {
             Verdict::Stale
-        } else if !entry.networks.admit(requirement.network()) {
+        } else if entry.networks.as_ref().is_some_and(|networks| !networks.admit(requirement.network())) {
             Verdict::NetworkDenied
         } else if requirement.scope().is_some_and(|wanted: &Scope| !entry.scopes.covers(wanted)) {
             Verdict::ScopeDenied
@@ -194,7 +194,7 @@ impl Case<'_> {
     fn since(&self, verdict: Verdict) -> Option<Timestamp> {
         match verdict {
             Verdict::Revoked | Verdict::Recalled => self.entry.since,
-            Verdict::Expired => self.entry.since.or(self.entry.expires_at),
+            Verdict::Expired => self.entry.since.or(self.entry.expires_at()),
             _ => None,
         }
     }

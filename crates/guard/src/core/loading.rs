@@ -92,11 +92,12 @@ impl Core {
 
     /// Takes one key. One that cannot be read is asked for by itself when it is presented.
     pub fn on_loaded(&self, ticket: &LoadTicket, filled: &FilledKey, boot_ms: u64) -> Load {
-        let state = self.state.lock();
-        let Some((recalls, replica)) = state.loading.recalls(ticket).zip(self.held.replica()) else {
+        let mut state = self.state.lock();
+        let State { loading, shared, .. } = &mut *state;
+        let Some((recalls, replica)) = loading.recalls(ticket).zip(self.held.replica()) else {
             return Load::Over;
         };
-        match Entry::read(filled, ticket.as_of, boot_ms) {
+        match Entry::read(filled, ticket.as_of, boot_ms, shared) {
             Ok(entry) => {
                 let hit = recalls.iter().find(|(position, selector, _)| {
                     *position > entry.as_of && !entry.has_ended() && entry.matches(selector)
