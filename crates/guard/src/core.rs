@@ -25,7 +25,7 @@ mod replica;
 mod shared;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use domain::{LogId, Position, TenantId};
 use parking_lot::Mutex;

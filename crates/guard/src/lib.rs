@@ -11,6 +11,21 @@
 //! # }
 //! ```
 //!
+//! With the features `tower` and `axum` a route is protected like this, and knows whose key it was:
+//!
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! # use axum::{Router, routing::post};
+//! use guard::{Guard, Holder, Requirement};
+//! # async fn run(credential: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = Guard::connect("https://rescind.example:8443", credential).await?;
+//! let app: Router = Router::new()
+//!     .route("/campaigns/send", post(async |holder: Holder| format!("sent for {:?}", holder.owner())))
+//!     .route_layer(guard.layer(Requirement::of_scope("campaigns:send")?));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! **Errors.** [`Guard::connect`] says why there is no guard. A verify has none: whatever goes wrong ends in a verdict, and the
 //! verdict of a guard that does not know is [`Verdict::Stale`], a refusal.
 //!
@@ -38,8 +53,12 @@ mod feed;
 mod filler;
 mod guard;
 mod keeper;
+#[cfg(feature = "tower")]
+mod layer;
 mod link;
 mod meters;
+#[cfg(feature = "tower")]
+mod refusal;
 mod replica;
 mod requirement;
 mod sse;
@@ -51,6 +70,8 @@ pub use crate::client::UrlError;
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::core::{Capacity, Decision, Holder};
 pub use crate::guard::Guard;
+#[cfg(feature = "tower")]
+pub use crate::layer::{GuardLayer, GuardService};
 pub use crate::requirement::{PastLease, Requirement};
 pub use crate::status::{State, Status};
 pub use crate::tls::TlsError;

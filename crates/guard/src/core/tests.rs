@@ -1,6 +1,6 @@
 //! The core's own tests: single rules first, then sequences that nobody thought of.
 
-mod given;
+pub(crate) mod given;
 mod judging;
 mod replicas;
 mod rules;

@@ -11,16 +11,16 @@ use wire::{Heard, NoticeData, NoticeKind, NoticeSelector, format_rfc3339, hex};
 use crate::core::{Arrived, Capacity, Core, Judged, LeaseOutcome, Outcome};
 use crate::requirement::Requirement;
 
-pub(super) const LOG: LogId = LogId::from_u128(7);
-pub(super) const OTHER_LOG: LogId = LogId::from_u128(8);
-pub(super) const BOUND: u64 = 5_000;
-pub(super) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const LOG: LogId = LogId::from_u128(7);
+pub(crate) const OTHER_LOG: LogId = LogId::from_u128(8);
+pub(crate) const BOUND: u64 = 5_000;
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-pub(super) fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     "acme".parse().unwrap()
 }
 
-pub(super) fn key_id(n: u8) -> KeyId {
+pub(crate) fn key_id(n: u8) -> KeyId {
     KeyId::from_u128(u128::from(n) << 64 | 7)
 }
 
@@ -29,17 +29,17 @@ fn secret(n: u8) -> PlainSecret {
 }
 
 /// The key as its holder presents it.
-pub(super) fn token(n: u8) -> String {
+pub(crate) fn token(n: u8) -> String {
     format_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n)).expose().to_owned()
 }
 
 /// A key's id with another secret.
-pub(super) fn guess(n: u8) -> String {
+pub(crate) fn guess(n: u8) -> String {
     format_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n + 100)).expose().to_owned()
 }
 
 /// An active key, of owner 1 or 2.
-pub(super) fn filled(n: u8) -> FilledKey {
+pub(crate) fn filled(n: u8) -> FilledKey {
     FilledKey {
         key_id: key_id(n).to_string(),
         digest: hex(&digest_key(&Prefix::default(), Environment::Live, key_id(n), &secret(n)).short()),
@@ -59,13 +59,13 @@ pub(super) fn filled(n: u8) -> FilledKey {
 }
 
 /// Another system's key.
-pub(super) fn imported(token: &str) -> FilledKey {
+pub(crate) fn imported(token: &str) -> FilledKey {
     let digest = SecretDigest::of_token(token);
     let key_id = ImportKey::key_id(&acme(), &digest).to_string();
     FilledKey { key_id, digest: hex(&digest.short()), imported: true, ..filled(0) }
 }
 
-pub(super) fn notice(position: u64, previous: u64, kind: NoticeKind, key: Option<u8>) -> Heard {
+pub(crate) fn notice(position: u64, previous: u64, kind: NoticeKind, key: Option<u8>) -> Heard {
     Heard {
         log_id: LOG,
         tenant: acme(),
@@ -75,32 +75,32 @@ pub(super) fn notice(position: u64, previous: u64, kind: NoticeKind, key: Option
     }
 }
 
-pub(super) fn recall(position: u64, previous: u64, selector: NoticeSelector) -> Heard {
+pub(crate) fn recall(position: u64, previous: u64, selector: NoticeSelector) -> Heard {
     let mut heard = notice(position, previous, NoticeKind::Recalled, None);
     heard.data.selector = Some(selector);
     heard
 }
 
-pub(super) fn all() -> NoticeSelector {
+pub(crate) fn all() -> NoticeSelector {
     NoticeSelector { all: Some(true), ..NoticeSelector::default() }
 }
 
-pub(super) fn owner(tag: u8) -> NoticeSelector {
+pub(crate) fn owner(tag: u8) -> NoticeSelector {
     NoticeSelector { owner_tag: Some(hex(&[tag; 16])), ..NoticeSelector::default() }
 }
 
-pub(super) fn answer(as_of: u64, keys: Vec<Option<FilledKey>>) -> Filled {
+pub(crate) fn answer(as_of: u64, keys: Vec<Option<FilledKey>>) -> Filled {
     Filled { log_id: LOG.to_string(), as_of, tenant: FilledTenant::default(), keys }
 }
 
 /// A guard that was registered and follows a feed from `head` on, at boot time 0.
-pub(super) struct Given {
-    pub(super) core: Core,
-    pub(super) boot_ms: u64,
+pub(crate) struct Given {
+    pub(crate) core: Core,
+    pub(crate) boot_ms: u64,
 }
 
 impl Given {
-    pub(super) fn following_from(head: u64) -> Self {
+    pub(crate) fn following_from(head: u64) -> Self {
         let core = Core::new(acme(), Capacity::Cache { keys: 1_000, absent: 100 }, 40);
         core.on_registered(LOG, Position::new(head), BOUND);
         assert_eq!(core.on_hello(&LOG.to_string(), Position::new(head), Position::new(head)), Outcome::Taken);
@@ -108,7 +108,7 @@ impl Given {
     }
 
     /// Also with a lease, and these keys.
-    pub(super) fn holding(head: u64, keys: &[u8]) -> Self {
+    pub(crate) fn holding(head: u64, keys: &[u8]) -> Self {
         let given = Self::following_from(head);
         given.lease(head, head, 0);
         let filled = keys.iter().map(|n| Some(filled(*n))).collect();
@@ -117,37 +117,37 @@ impl Given {
     }
 
     #[track_caller]
-    pub(super) fn fill(&self, as_of: u64, keys: &[u8], filled: Vec<Option<FilledKey>>) -> Vec<Arrived> {
+    pub(crate) fn fill(&self, as_of: u64, keys: &[u8], filled: Vec<Option<FilledKey>>) -> Vec<Arrived> {
         let ticket = self.core.begin_fill(keys.iter().map(|n| key_id(*n)).collect()).unwrap();
         self.core.on_filled(&ticket, &answer(as_of, filled), self.boot_ms)
     }
 
-    pub(super) fn lease(&self, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseOutcome {
+    pub(crate) fn lease(&self, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseOutcome {
         let ask = self.core.ask_lease("g", self.boot_ms);
         self.core.on_lease(&granted(ask.nonce, head, last_notice, staleness_ms))
     }
 
-    pub(super) fn at(self, boot_ms: u64) -> Self {
+    pub(crate) fn at(self, boot_ms: u64) -> Self {
         Self { boot_ms, ..self }
     }
 
-    pub(super) fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment { now: NOW, boot_ms: self.boot_ms }
     }
 
     /// The verdict on a token, or that the server has to be asked.
-    pub(super) fn judge(&self, token: &str) -> Result<Verdict, KeyId> {
+    pub(crate) fn judge(&self, token: &str) -> Result<Verdict, KeyId> {
         match self.core.judge(token, &Requirement::any(), self.moment()) {
             Judged::Answer(decision) => Ok(decision.verdict),
             Judged::Ask(key_id) => Err(key_id),
         }
     }
 
-    pub(super) fn verdict(&self, n: u8) -> Result<Verdict, KeyId> {
+    pub(crate) fn verdict(&self, n: u8) -> Result<Verdict, KeyId> {
         self.judge(&token(n))
     }
 }
 
-pub(super) fn granted(nonce: u64, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseGranted {
+pub(crate) fn granted(nonce: u64, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseGranted {
     LeaseGranted { nonce, log_id: LOG.to_string(), head, last_notice, staleness_ms }
 }
