@@ -89,7 +89,7 @@ impl Application {
     /// With [`Self::alone_if`] held: it may reach the operators.
     pub(crate) async fn cascade(
         &self,
-        request: &Request,
+        asked: &Request,
         mut generation: HashSet<KeyId>,
         like: &Like,
     ) -> Result<Vec<Cascaded>, CommandError> {
@@ -103,12 +103,12 @@ impl Application {
                     reason: like.reason,
                     note: like.note.clone(),
                 };
-                let request = self.cascading(request, &tenant, issuer);
+                let request = self.cascading(asked, &tenant, issuer);
                 let (changed, hit) = match self.recall(&request, &command).await {
                     Ok(recalled) => recalled,
                     // Somebody else was faster, or closed the tenant: none of its keys passes any more.
                     Err(CommandError::Refused(Refusal::NothingMatches | Refusal::TenantClosed)) => continue,
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.after_a_part_of(asked, None)),
                 };
                 let (position, count) = (changed.position, hit.len());
                 next.extend(hit);

@@ -118,6 +118,16 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// The same once a part of the command stands, which then must not be said to have changed nothing: asking again with
+    /// the command's own id does the rest.
+    pub(crate) fn after_a_part_of(self, request: &Request, key_id: Option<KeyId>) -> Self {
+        let reason = match self {
+            Self::Unavailable { reason } | Self::OutcomeUnknown { reason, .. } => reason,
+            error => error.to_string(),
+        };
+        Self::OutcomeUnknown { command_id: request.command_id.clone(), key_id, reason }
+    }
+
     pub(crate) fn unavailable(error: &impl ToString) -> Self {
         Self::Unavailable { reason: error.to_string() }
     }

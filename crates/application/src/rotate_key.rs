@@ -53,12 +53,9 @@ impl Application {
             return Err(CommandError::CommandIdReused);
         }
         for _ in 0..MAX_ROUNDS {
+            let heard = self.index.applied();
             let state = match self.read(request, on, tag).await? {
-                Read::Repeated(changed) => {
-                    let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
-                    self.unless_overtaken(&command, successor, changed.position).await?;
-                    return Ok(Rotated { successor, key: None, changed });
-                }
+                Read::Repeated(changed) => return self.rotated_before(request, &command, tag, changed).await,
                 Read::State(state) => *state,
             };
             check_revision(request, &state)?;
@@ -84,7 +81,7 @@ impl Application {
                     let position = positions.into_iter().max().unwrap_or(state.last);
                     let revision = state.key.revision.next();
                     let changed = Changed { position, revision, occurred_at: now, repeated: false };
-                    self.unless_overtaken(&command, successor, position).await?;
+                    self.unless_overtaken(request, &command, (successor, position), Some(heard)).await?;
                     let key = format_key(&tenant.prefix, environment, successor, &secret);
                     return Ok(Rotated { successor, key: Some(key), changed });
                 }
@@ -93,11 +90,7 @@ impl Application {
                     if self.key_and_life(&command.tenant, successor).await?.is_some() =>
                 {
                     return match self.read(request, on, tag).await? {
-                        Read::Repeated(changed) => {
-                            let changed = self.whole(request, tag, changed, on.tenant, successor).await?;
-                            self.unless_overtaken(&command, successor, changed.position).await?;
-                            Ok(Rotated { successor, key: None, changed })
-                        }
+                        Read::Repeated(changed) => self.rotated_before(request, &command, tag, changed).await,
                         Read::State(_) => Err(CommandError::CommandIdReused),
                     };
                 }
@@ -107,39 +100,76 @@ impl Application {
         Err(busy())
     }
 
+    /// What an earlier attempt began, or what became of it.
+    async fn rotated_before(
+        &self,
+        request: &Request,
+        command: &RotateKey,
+        tag: RequestTag,
+        changed: Changed,
+    ) -> Result<Rotated, CommandError> {
+        let successor = IssueKey::key_id(&command.tenant, &request.command_id);
+        let changed = self.whole(request, tag, changed, &command.tenant, successor).await?;
+        self.unless_overtaken(request, command, (successor, changed.position), None).await?;
+        Ok(Rotated { successor, key: None, changed })
+    }
+
     /// A recall that came between decision and append covers the predecessor and not its successor, which was issued after
     /// it: then the successor goes too, and that is told. If we stop before it went, whoever asks again lets it go.
+    ///
+    /// `heard` is what the index had when the rotation was decided; none for a repeat, which does not know.
     async fn unless_overtaken(
         &self,
+        request: &Request,
         command: &RotateKey,
-        successor: KeyId,
-        position: Position,
+        (successor, position): (KeyId, Position),
+        heard: Option<Position>,
     ) -> Result<(), CommandError> {
-        self.wait_shown(position).await;
-        let RotateKey { tenant, key_id, .. } = command;
-        let predecessor = self.index.key(tenant, *key_id);
-        if predecessor.is_none_or(|state| state.key.standing != Standing::Recalled) {
-            return Ok(());
-        }
-        // A later recall is none of ours: whether it covers the successor is its own matter.
-        let history = self.history(StreamName::Key(tenant.clone(), *key_id)).await?;
-        let recalls = self.history(StreamName::Tenant(tenant.clone())).await?;
-        if !recalls.recalled_below(position, |at| history.key_at(at)) {
-            return Ok(());
-        }
-        let id = format!("retire-{successor}").parse().expect("a word and an id are printable ASCII");
-        let retire = RevokeKey {
-            tenant: tenant.clone(),
-            key_id: successor,
-            reason: RevokeReason::Superseded,
-            note: None,
+        let overtaken = async {
+            if !self.is_overtaken(command, position, heard).await? {
+                return Ok(false);
+            }
+            let id = format!("retire-{successor}").parse().expect("a word and an id are printable ASCII");
+            let retire = RevokeKey {
+                tenant: command.tenant.clone(),
+                key_id: successor,
+                reason: RevokeReason::Superseded,
+                note: None,
+            };
+            match self.revoke_key(&Request::system(Cause::Cascade, id), retire).await {
+                // Ended otherwise is ended as well.
+                Ok(_) | Err(CommandError::Refused(_)) => Ok(true),
+                Err(error) => Err(error),
+            }
         };
-        match self.revoke_key(&Request::system(Cause::Cascade, id), retire).await {
-            // Ended otherwise is ended as well.
-            Ok(_) | Err(CommandError::Refused(_)) => {}
-            Err(error) => return Err(error),
+        match overtaken.await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(CommandError::RotationOvertaken { successor, position }),
+            Err(error) => Err(error.after_a_part_of(request, Some(successor))),
         }
-        Err(CommandError::RotationOvertaken { successor, position })
+    }
+
+    /// Whether a recall of the predecessor stands below its rotation. A later one is none of the rotation's matter.
+    async fn is_overtaken(
+        &self,
+        command: &RotateKey,
+        position: Position,
+        heard: Option<Position>,
+    ) -> Result<bool, CommandError> {
+        let RotateKey { tenant, key_id, .. } = command;
+        let is_shown = self.wait_shown(position).await;
+        let is_recalled =
+            || self.index.key(tenant, *key_id).is_some_and(|state| state.key.standing == Standing::Recalled);
+        if heard.is_none() && is_shown && !is_recalled() {
+            return Ok(false);
+        }
+        let recalls =
+            self.history_after(StreamName::Tenant(tenant.clone()), heard.unwrap_or(Position::NONE)).await?;
+        if recalls.last() == Position::NONE {
+            return Ok(false);
+        }
+        let history = self.history(StreamName::Key(tenant.clone(), *key_id)).await?;
+        Ok(recalls.recalled_below(position, |at| history.key_at(at)))
     }
 
     /// Records a successor's first use. Every server may ask; the command id follows from the key, so one event comes of it.

@@ -191,11 +191,6 @@ impl Body {
         })
     }
 
-    /// Whether more than one recall may come of it.
-    pub(crate) const fn cascades(&self) -> bool {
-        matches!(self.setting(), Some(Setting::Recall(recall)) if recall.cascade)
-    }
-
     /// Whether it is over only when the server's own index shows it, if that comes within a second.
     pub(crate) const fn is_shown(&self) -> bool {
         matches!(

@@ -380,14 +380,8 @@ impl Model {
         let Attempt { effect, number, body, .. } = attempt;
         let ending = match error {
             CommandError::OutcomeUnknown { .. } => Ending::Unknown,
-            // A recall that came between decision and append: the rotation stands, and its successor is retired.
-            CommandError::Refused(domain::Refusal::AlreadyRecalled)
-                if matches!(body.change(), Some(Change::Rotate(_))) =>
-            {
-                Ending::Unknown
-            }
-            // A cascade that is cut short leaves the recall that it began with.
-            CommandError::Unavailable { .. } if body.cascades() => Ending::Unknown,
+            // The rotation stands, and its successor is retired.
+            CommandError::RotationOvertaken { position, .. } => Ending::Done(*position),
             _ => Ending::Nothing,
         };
         self.attempts.entry(effect.clone()).or_default().endings[*number] = ending;
@@ -408,10 +402,18 @@ impl Model {
             },
             CommandError::OutcomeUnknown { command_id, key_id, .. } => {
                 let named = key_id.is_none_or(|key_id| body.made_key() == key_id);
-                if (*command_id == effect.1 || body.cascades()) && named {
+                if *command_id == effect.1 && named {
                     Ok(())
                 } else {
                     wrong("it names another command or key")
+                }
+            }
+            CommandError::RotationOvertaken { successor, position } => {
+                let stands = truth.span(&effect.0, &effect.1).is_some_and(|(_, last)| last == *position);
+                if stands && body.made_key() == *successor {
+                    Ok(())
+                } else {
+                    wrong("no such rotation stands there")
                 }
             }
             CommandError::ClockSkew { .. } => wrong("no clock is so far off"),
@@ -460,7 +462,10 @@ impl Model {
 /// Whether an answer says that the command has not been carried out, for good.
 const fn error_settles(error: &CommandError) -> bool {
     match error {
-        CommandError::Refused(_) | CommandError::NotFound | CommandError::CommandIdReused => true,
+        CommandError::Refused(_)
+        | CommandError::NotFound
+        | CommandError::CommandIdReused
+        | CommandError::RotationOvertaken { .. } => true,
         CommandError::RevisionMismatch { .. }
         | CommandError::SealMissing { .. }
         | CommandError::PreviewInvalid
@@ -476,6 +481,7 @@ const fn brief(error: &CommandError) -> &'static str {
         CommandError::Refused(refusal) => refusal.code(),
         CommandError::NotFound => "not found",
         CommandError::CommandIdReused => "command id reused",
+        CommandError::RotationOvertaken { .. } => "rotation overtaken",
         CommandError::SealMissing { .. } => "seal missing",
         CommandError::RevisionMismatch { .. } => "revision mismatch",
         CommandError::PreviewInvalid => "preview invalid",
