@@ -7,6 +7,7 @@ mod given;
 mod index_worker;
 mod notice_worker;
 mod projection;
+mod record_place;
 mod shelf;
 mod snapshot;
 pub mod stores;
@@ -20,6 +21,7 @@ mod views;
 
 pub use index_worker::LiveNotice;
 pub use projection::{Keeps, Progress, Projection, ProjectionConfig};
+pub use record_place::RecordPlace;
 pub use shelf::{QueryError, Stage, Status};
 pub use views::MAX_PAGE;
 pub use views::history::{History, HistoryPage, StoredEvent};

@@ -17,7 +17,6 @@
 
 mod coverage;
 mod key_usage;
-mod places;
 mod query;
 mod record;
 mod rows;
@@ -26,6 +25,5 @@ mod tests;
 
 pub use coverage::{Coverage, UnknownSpan, Why};
 pub use key_usage::{Bucket, KeyUsage, RefusedAs, Requests, SeenService, UsageOther, UsagePart};
-pub use places::UsagePlace;
 pub use query::{Applied, Quiet, Usage};
 pub use record::{RecordError, UsageRecord};

@@ -2,7 +2,8 @@
 //! of another stream under the same name.
 
 use eventlog::jetstream::{JetStream, Keeping, REPORT_MAX, StoredReport, UsageFollower};
-use projection::usage::{UsagePlace, UsageRecord};
+use projection::RecordPlace;
+use projection::usage::UsageRecord;
 use tests::nats::{NatsCluster, NatsServer};
 use tokio::time::timeout;
 use wire::{RunId, UsageReport};
@@ -108,7 +109,7 @@ async fn a_record_goes_on_through_crashes_of_the_server_and_with_another_stream(
     let nats = connect(&server).await;
     let dir = tempfile::tempdir().unwrap();
     let open = async || {
-        let place = UsagePlace::Disk(dir.path().to_owned());
+        let place = RecordPlace::usage(dir.path().to_owned());
         UsageRecord::open(place, domain::LogId::from_u128(1), RunId::from_u128(1), "mail-1").await
     };
     let count = async |record: &UsageRecord| {

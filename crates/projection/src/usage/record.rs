@@ -16,11 +16,11 @@ use tracing::{debug, error, info};
 use wire::{RunId, UsageReport};
 
 use super::coverage::{Changed, Gap, Reported, RunRow, Taken};
-use super::places::UsagePlace;
 use super::query::{Applied, Usage};
 use super::rows;
 use crate::changes::Changes;
 use crate::follow::Backoff;
+use crate::record_place::RecordPlace;
 use crate::tree::{Batch, Tree, TreeError};
 use crate::view::{META, decode_row, encode_row};
 use crate::views::{RowName, split_end};
@@ -71,7 +71,7 @@ pub struct UsageRecord {
 }
 
 pub(super) struct Inner {
-    pub(super) place: UsagePlace,
+    pub(super) place: RecordPlace,
     log_id: LogId,
     own: RunId,
     own_name: Box<str>,
@@ -102,7 +102,7 @@ impl UsageRecord {
     /// Opens the record. One that does not open is set aside under another name and begun anew; if that fails too, it is
     /// tried again with every report, and until then usage is unknown. `own` is this run of this server, `own_name` what
     /// people call it.
-    pub async fn open(place: UsagePlace, log_id: LogId, own: RunId, own_name: &str) -> Self {
+    pub async fn open(place: RecordPlace, log_id: LogId, own: RunId, own_name: &str) -> Self {
         let work = place.work();
         let writer =
             Writer { source: LOCAL.to_owned(), bookmark: 0, set_aside: false, flushed: Instant::now() };

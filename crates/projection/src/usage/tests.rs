@@ -6,6 +6,7 @@ use wire::{RunId, UsageEntry, UsageOrigin, UsageReport};
 
 use super::rows::{DAY_MS, DAYS_KEPT, HOUR_MS, HOURS_KEPT};
 use super::*;
+use crate::RecordPlace;
 use crate::tree::MemoryDisk;
 
 const LOG: LogId = LogId::from_u128(3);
@@ -47,7 +48,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(place: UsagePlace, run: u128, ms: u64) -> Self {
+    async fn start(place: RecordPlace, run: u128, ms: u64) -> Self {
         let run = RunId::from_u128(run);
         let record = UsageRecord::open(place, LOG, run, "mail-1").await;
         let mut server = Self { record, run, sequence: 0, until: ms };
@@ -81,9 +82,9 @@ impl Server {
     }
 }
 
-fn memory() -> (MemoryDisk, UsagePlace) {
+fn memory() -> (MemoryDisk, RecordPlace) {
     let disk = MemoryDisk::default();
-    (disk.clone(), UsagePlace::Memory(disk))
+    (disk.clone(), RecordPlace::Memory(disk))
 }
 
 #[tokio::test]
@@ -247,7 +248,7 @@ async fn a_report_that_comes_again_is_counted_once_even_after_a_crash() {
 #[tokio::test]
 async fn sums_survive_a_restart_and_a_kill_leaves_a_span_unknown() {
     let dir = TempDir::new().unwrap();
-    let place = UsagePlace::Disk(dir.path().join("records"));
+    let place = RecordPlace::usage(dir.path().join("records"));
     let mut server = Server::start(place.clone(), 1, NOON).await;
     server.report(NOON + 1_000, vec![entry("valid", 3, NOON + 500, "mailer")]).await;
     let before = server.shown(NOON + 1_000).await;
@@ -276,7 +277,7 @@ async fn sums_survive_a_restart_and_a_kill_leaves_a_span_unknown() {
 async fn a_record_that_does_not_open_is_kept_under_another_name() {
     let dir = TempDir::new().unwrap();
     let records = dir.path().join("records");
-    let place = UsagePlace::Disk(records.clone());
+    let place = RecordPlace::usage(records.clone());
     for time in 1..=2 {
         std::fs::create_dir_all(records.join("usage")).unwrap();
         std::fs::write(records.join("usage/db"), b"not a log of sled's").unwrap();

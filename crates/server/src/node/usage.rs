@@ -7,7 +7,8 @@ use std::time::Duration;
 use application::Ambient;
 use domain::LogId;
 use eventlog::jetstream::UsageStream;
-use projection::usage::{UsagePlace, UsageRecord};
+use projection::RecordPlace;
+use projection::usage::UsageRecord;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{error, warn};
@@ -42,7 +43,7 @@ impl KeptUsage {
         address: SocketAddr,
     ) -> Self {
         let (run, server) = (RunId::from_u128(ambient.draw_ulid()), server_name(address));
-        let record = UsageRecord::open(UsagePlace::Disk(folder.records()), log_id, run, &server).await;
+        let record = UsageRecord::open(RecordPlace::usage(folder.records()), log_id, run, &server).await;
         Self {
             record,
             meter: Arc::new(UsageMeter::new()),
