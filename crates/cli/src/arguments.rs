@@ -25,6 +25,7 @@ use crate::scanner_rules::ScannerRules;
 use crate::serve::Serve;
 use crate::tenant::TenantVerb;
 use crate::watch::Watch;
+use crate::webhook::WebhookVerb;
 
 /// Issue API keys, verify them, revoke them for real, and prove it afterwards
 #[derive(Debug, Parser)]
@@ -62,6 +63,9 @@ enum Verb {
     ScannerRules(ScannerRules),
     Watch(Watch),
     Fleet(Fleet),
+    /// Webhooks: where a tenant's notices are sent to
+    #[command(subcommand)]
+    Webhook(WebhookVerb),
     /// The log, for auditors
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -134,6 +138,7 @@ impl Verb {
             Self::Scan(scan) => scan.run(),
             Self::ScannerRules(rules) => rules.run(),
             Self::Watch(watch) => watch.run(),
+            Self::Webhook(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Completions(completions) => completions.run(command()),

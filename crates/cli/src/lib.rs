@@ -38,6 +38,7 @@ mod target;
 mod tenant;
 mod variable;
 mod watch;
+mod webhook;
 mod when;
 
 pub use arguments::{command, run};

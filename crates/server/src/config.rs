@@ -9,6 +9,8 @@ use clap::Args;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::policy::span::Span;
+
 /// The commented file that says the defaults; a test holds it to the code.
 pub const DEFAULT_FILE: &str = include_str!("../rescind.default.toml");
 
@@ -22,6 +24,12 @@ const DEFAULT_STALENESS: Duration = Duration::from_secs(5);
 const MIN_STALENESS: Duration = Duration::from_secs(2);
 /// A revoked key may pass for this long at a verifier that is cut off: a minute is what rivals do when all goes well.
 const MAX_STALENESS: Duration = Duration::from_secs(60);
+/// The first retries are quick, since a revocation is worth most at once; all together they ride out six hours.
+const DEFAULT_WEBHOOKS_RETRY: &str = "1s,5s,30s,2m,10m,30m,1h,1h,1h,1h,1h";
+/// More waits than this are no schedule any more.
+const MAX_WEBHOOKS_RETRIES: usize = 32;
+/// Whoever waits longer for the next attempt has forgotten what it was about.
+const MAX_WEBHOOKS_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// JetStream keeps at most five copies.
 const MAX_REPLICAS: usize = 5;
 
@@ -68,6 +76,12 @@ pub struct ServeArgs {
     /// Public keys of a scanner that signs leak reports, in GitHub's form: a file, or the https:// address that publishes them
     #[arg(long, env = "RESCIND_LEAKS_GITHUB_KEYS", value_name = "FILE|URL")]
     pub leaks_github_keys: Option<String>,
+    /// Waits between the attempts at a webhook's notice; after the last it is a dead letter [default: 1s,5s,30s,2m,10m,30m,1h,1h,1h,1h,1h]
+    #[arg(long, env = "RESCIND_WEBHOOKS_RETRY", value_name = "SPANS")]
+    pub webhooks_retry: Option<String>,
+    /// Let webhooks lead to loopback and private addresses, and over plain http://: for tests and intranets
+    #[arg(long, env = "RESCIND_WEBHOOKS_ALLOW_PRIVATE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub webhooks_allow_private: Option<bool>,
     /// Serve plain text on an address that others can reach: only behind something that speaks TLS
     #[arg(long, env = "RESCIND_INSECURE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub insecure: Option<bool>,
@@ -108,6 +122,8 @@ struct FileSettings {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     leaks_github_keys: Option<String>,
+    webhooks_retry: Option<String>,
+    webhooks_allow_private: Option<bool>,
     insecure: Option<bool>,
     log_format: Option<String>,
     log_level: Option<String>,
@@ -130,6 +146,10 @@ pub struct ServeConfig {
     pub tls: Option<TlsFiles>,
     /// Whose signed leak reports are heard, if any.
     pub leaks_github_keys: Option<KeyListPlace>,
+    /// The waits between the attempts at a webhook's notice.
+    pub webhooks_retry: Vec<Duration>,
+    /// Whether webhooks may lead to addresses that are not public.
+    pub webhooks_allow_private: bool,
     /// Whether another operator is wanted.
     pub recover_operator: bool,
     /// How logs look; none = by whether standard error is a terminal.
@@ -280,6 +300,13 @@ impl ServeConfig {
             max_staleness: staleness(args.max_staleness.or(file.max_staleness).as_deref())?,
             tls: tls(args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?,
             leaks_github_keys: key_list(args.leaks_github_keys.or(file.leaks_github_keys))?,
+            webhooks_retry: webhooks_retry(
+                args.webhooks_retry.or(file.webhooks_retry).as_deref().unwrap_or(DEFAULT_WEBHOOKS_RETRY),
+            )?,
+            webhooks_allow_private: args
+                .webhooks_allow_private
+                .or(file.webhooks_allow_private)
+                .unwrap_or(false),
             recover_operator: args.recover_operator,
             log_format: log_format(args.log_format.or(file.log_format).as_deref())?,
             log_level: log_level(args.log_level.or(file.log_level))?,
@@ -440,6 +467,23 @@ fn key_list(text: Option<String>) -> Result<Option<KeyListPlace>, ConfigError> {
         "it is a file, or an https:// address without a password, such as \
          https://api.github.com/meta/public_keys/secret_scanning",
     ))
+}
+
+fn webhooks_retry(text: &str) -> Result<Vec<Duration>, ConfigError> {
+    let wait = |span: &str| span.trim().parse().ok().map(|Span(ms)| Duration::from_millis(ms));
+    let waits: Option<Vec<Duration>> = text.split(',').map(wait).collect();
+    let fits = |waits: &Vec<Duration>| {
+        (1..=MAX_WEBHOOKS_RETRIES).contains(&waits.len())
+            && waits.iter().all(|wait| !wait.is_zero() && *wait <= MAX_WEBHOOKS_WAIT)
+    };
+    waits.filter(fits).ok_or_else(|| {
+        bad(
+            "webhooks_retry",
+            format!(
+                "it is one to {MAX_WEBHOOKS_RETRIES} spans of at most a day, such as {DEFAULT_WEBHOOKS_RETRY}"
+            ),
+        )
+    })
 }
 
 fn log_format(text: Option<&str>) -> Result<Option<LogFormat>, ConfigError> {

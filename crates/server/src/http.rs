@@ -42,6 +42,7 @@ mod unread;
 mod unused;
 mod usage;
 mod verify;
+mod webhooks;
 
 pub(crate) use app::{App, Gates};
 pub(crate) use metrics::{Meters, SUM_UP_EVERY};

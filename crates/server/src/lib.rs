@@ -10,6 +10,7 @@ mod policy;
 mod review;
 mod rotation;
 mod usage;
+mod webhooks;
 
 pub use http::codes;
 pub use node::{FirstStart, Node, StartError};

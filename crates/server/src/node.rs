@@ -23,7 +23,7 @@ use domain::{LogId, Position};
 use eventlog::jetstream::{JetStream, JetStreamConfig};
 use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 use projection::stores::DiskStores;
-use projection::{Keeps, Projection, ProjectionConfig, Stage};
+use projection::{Keeps, Projection, ProjectionConfig, RecordPlace, Stage};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -37,6 +37,7 @@ use crate::node::folder::Folder;
 use crate::node::listen::Listening;
 use crate::node::usage::KeptUsage;
 use crate::policy::watch::PolicyWatch;
+use crate::webhooks::{self, Reach, Webhooks};
 
 pub use operators::FirstStart;
 pub use start_error::StartError;
@@ -111,13 +112,14 @@ impl Node {
         let address =
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
+        let webhooks = open_webhooks(&config, &folder, opened.log.log_id()).await;
         let (stopping, stopped) = watch::channel(false);
         let app = Arc::new(assemble(
             &config,
             &opened,
             &projection,
             ambient,
-            (meters, signers, &usage, strangers),
+            (meters, signers, &usage, strangers, webhooks),
             stopped,
         ));
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -220,6 +222,7 @@ impl Node {
             None => warn!("the index was not saved: a request still held it"),
         }
         usage.record.close().await;
+        app.webhooks.close().await;
         if let Some(nats) = nats {
             nats.shutdown().await;
         }
@@ -263,6 +266,8 @@ impl Node {
             self.workers.spawn(supervise("rotation worker", Arc::clone(app), failed.clone(), rotate));
             let apply = policies::run(Arc::clone(app));
             self.workers.spawn(supervise("policy worker", Arc::clone(app), failed.clone(), apply));
+            let send = webhooks::run(Arc::clone(app));
+            self.workers.spawn(supervise("webhook worker", Arc::clone(app), failed.clone(), send));
         }
     }
 
@@ -280,6 +285,12 @@ impl Node {
             warn!("the server answers but is not ready yet; /readyz?verbose tells how far it is");
         }
     }
+}
+
+async fn open_webhooks(config: &ServeConfig, folder: &Folder, log_id: LogId) -> Webhooks {
+    let reach = if config.webhooks_allow_private { Reach::Anywhere } else { Reach::Public };
+    let place = RecordPlace::webhooks(folder.records());
+    Webhooks::open(place, log_id, reach, config.webhooks_retry.clone()).await
 }
 
 async fn open_log(
@@ -319,7 +330,7 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    (meters, signers, usage, strangers): (Meters, Signers, &KeptUsage, Strangers),
+    (meters, signers, usage, strangers, webhooks): (Meters, Signers, &KeptUsage, Strangers, Webhooks),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -346,6 +357,7 @@ fn assemble(
         usage: usage.record.usage(),
         meter: Arc::clone(&usage.meter),
         fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
+        webhooks,
         policies: PolicyWatch::default(),
         projection: Arc::downgrade(projection),
         ambient,

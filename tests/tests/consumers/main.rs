@@ -1,10 +1,12 @@
-//! Consumers in other languages hear what they should: nats-py, `@nats-io/jetstream`, httpx-sse, and the two examples.
+//! Consumers in other languages hear what they should: nats-py, `@nats-io/jetstream`, httpx-sse, the two examples and receivers of webhooks.
 
 #![cfg(test)]
 
 mod example;
 mod examples;
 mod forged;
+mod receiver;
+mod webhooks;
 
 use std::path::Path;
 use std::process::{Command, Output};

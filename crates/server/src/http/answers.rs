@@ -37,6 +37,8 @@ const COMMAND: &[&Code] = &[
     &codes::VERIFY_ONLY,
     &codes::OUTCOME_UNKNOWN,
 ];
+/// How a change of a webhook can end: it is in a record of this server, not in the log.
+const WEBHOOK_COMMAND: &[&Code] = &[&codes::BAD_HEADER, &codes::VERIFY_ONLY, &codes::RECORD_FAILED];
 /// Why a change of a key that exists is refused.
 const KEY: &[&Code] = &[
     &codes::NOT_FOUND,
@@ -105,6 +107,37 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         ],
     ),
     (&["review"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]]),
+    (
+        &["add_webhook"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            WEBHOOK_COMMAND,
+            &[
+                &codes::NOT_FOUND,
+                &codes::TENANT_CLOSED,
+                &codes::ADDRESS_REFUSED,
+                &codes::TOO_MANY_WEBHOOKS,
+                &codes::COMMAND_ID_REUSED,
+            ],
+        ],
+    ),
+    (
+        &["list_webhooks"],
+        &[ALWAYS, OPERATOR, STALE, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::TENANT_NEEDED]],
+    ),
+    (&["show_webhook"], &[ALWAYS, OPERATOR, STALE, &[&codes::NO_SUCH_WEBHOOK]]),
+    (&["remove_webhook"], &[ALWAYS, OPERATOR, STALE, WEBHOOK_COMMAND, &[&codes::NO_SUCH_WEBHOOK]]),
+    (
+        &["rotate_webhook_secret", "redeliver"],
+        &[ALWAYS, OPERATOR, STALE, BODY, WEBHOOK_COMMAND, &[&codes::NO_SUCH_WEBHOOK]],
+    ),
+    (
+        &["list_dead_letters"],
+        &[ALWAYS, OPERATOR, STALE, &[&codes::NO_SUCH_WEBHOOK, &codes::BAD_QUERY, &codes::RECORD_FAILED]],
+    ),
     (
         &["list_policies"],
         &[

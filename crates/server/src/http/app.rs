@@ -21,6 +21,7 @@ use crate::http::problem::Problem;
 use crate::leaks::Signers;
 use crate::policy::watch::PolicyWatch;
 use crate::usage::UsageMeter;
+use crate::webhooks::Webhooks;
 
 /// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
 /// asks a server in trouble, or for a position of another log.
@@ -86,6 +87,8 @@ pub(crate) struct App {
     pub(crate) meter: Arc<UsageMeter>,
     /// Who else answers for keys, and what they have enforced.
     pub(crate) fleet: Fleet,
+    /// Where notices are sent to.
+    pub(crate) webhooks: Webhooks,
     /// What the worker that applies policies has seen.
     pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.

@@ -49,6 +49,7 @@ codes! {
     GUARD_UNKNOWN = 404 "guard_unknown", "This server does not know the guard", "Register it; what it holds is kept, and it answers again with its next lease.";
     RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall that this server made; old ones are dropped. Whatever was ended longer ago than max_staleness is enforced by all.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
+    NO_SUCH_WEBHOOK = 404 "no_such_webhook", "There is no such webhook on this server", "List them: a webhook is known to the server where it was added, and outside the operator's scopes it is told as missing.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";
     REQUEST_TIMEOUT = 408 "request_timeout", "The body did not arrive in time; nothing was changed", "Send the whole body at once; it has 5 seconds.";
     IMPORT_IDLE = 408 "import_idle", "Nothing of the import came for 30 seconds; what was told as settled stands", "Send the rest again: lines that were imported are known.";
@@ -85,6 +86,7 @@ codes! {
     PREVIEW_INVALID = 409 "preview_invalid", "The token is not of a recent preview of this recall", "Preview again: a token holds for an hour, for one tenant and one selector.";
     PREVIEW_OUTDATED = 409 "preview_outdated", "More keys would be recalled than the preview showed", "See the detail; preview again, or send accept_changes.";
     TOO_MANY_POLICIES = 409 "too_many_policies", "The tenant has as many policies as it can have", "Remove one, or put two into one.";
+    TOO_MANY_WEBHOOKS = 409 "too_many_webhooks", "The tenant or this server has as many webhooks as it can have", "Remove one, or add it on another server.";
     NO_SUCH_POLICY = 409 "no_such_policy", "There is no policy of that name", "The policies are listed under /v1/tenants/{tenant}/policies.";
     NOT_FOR_OPERATORS = 409 "not_for_operators", "This cannot be done in the tenant of operators", "Do it in another tenant.";
     GUARD_ELSEWHERE = 409 "guard_elsewhere", "The guard's id was registered with another operator key", "Draw a new id at each start of a guard's process.";
@@ -96,6 +98,7 @@ codes! {
     LINE_TOO_LONG = 413 "line_too_long", "A line of an import is longer than 32 KiB", "One key with all that it can have is shorter; check for a missing line end.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "The body is not said to be JSON", "Send Content-Type: application/json.";
     UNSUPPORTED_ENCODING = 415 "unsupported_encoding", "The body is compressed", "Send it without Content-Encoding.";
+    ADDRESS_REFUSED = 422 "address_refused", "The webhook's host has an address that is not public", "Use a public host, or start the server with --webhooks-allow-private where notices are to stay in its own network.";
     INVALID_VALUE = 422 "invalid_value", "A value is not valid", "See the detail, which names the field and its form.";
     UNKNOWN_ALGORITHM = 422 "unknown_algorithm", "The digest is not made in a way that a token can be looked up by", "Only SHA-256 of the whole token can be imported; a salted or slow hash cannot.";
     INTERNAL = 500 "internal", "This server made a mistake", "Try again; report it with the request_id if it stays.";
@@ -112,6 +115,7 @@ codes! {
     TOO_MANY_IMPORTS = 503 "too_many_imports", "As many imports are under way as this server takes at once", "Try again when one of them has ended.";
     POSITION_NOT_REACHED = 503 "position_not_reached", "This server has not heard of the position in min_position yet", "Ask again; if it stays, the position is of another log.";
     VIEW_NOT_READY = 503 "view_not_ready", "The view that answers this is being built", "Ask again; the detail tells how far it is. Verifying is not affected.";
+    RECORD_FAILED = 503 "record_failed", "The record of webhooks cannot be read or written", "Ask again; if it stays, check the disk of the data folder and restart the server.";
     VIEW_FAILED = 503 "view_failed", "The view that answers this cannot be read", "Ask again: a damaged view is rebuilt by itself. Check the disk of the data folder.";
     VERIFY_ONLY = 503 "verify_only", "This server only verifies and takes no commands", "Send the command to a server that runs with --role all.";
     SHUTTING_DOWN = 503 "shutting_down", "This server is about to stop", "Ask another server, or this one after its restart.";

@@ -22,6 +22,7 @@ use crate::http::extract::Shared;
 use crate::http::fleet::states;
 use crate::http::problem::Problem;
 use crate::logging::lines_lost;
+use crate::webhooks::State as WebhookState;
 
 const REQUESTS: &str = "rescind_http_request_seconds";
 const VERIFIES: &str = "rescind_verify_total";
@@ -36,6 +37,9 @@ const KEYS: &str = "rescind_index_keys";
 const INDEX_BYTES: &str = "rescind_index_bytes";
 const EXPIRIES: &str = "rescind_expiries_total";
 const GUARDS: &str = "rescind_fleet_guards";
+const WEBHOOKS: &str = "rescind_webhooks";
+const WEBHOOK_ATTEMPTS: &str = "rescind_webhook_attempts_total";
+const WEBHOOK_DEAD_LETTERS: &str = "rescind_webhook_dead_letters_total";
 const BUILD: &str = "rescind_build_info";
 const LOG_LINES_LOST: &str = "rescind_log_lines_lost_total";
 
@@ -66,6 +70,9 @@ pub(crate) struct Meters {
     pub(crate) feed_clients: Gauge,
     pub(crate) feed_notices: Counter,
     pub(crate) expiries: Counter,
+    /// Received, failed.
+    pub(crate) webhook_attempts: [Counter; 2],
+    pub(crate) webhook_dead_letters: Counter,
 }
 
 impl Meters {
@@ -90,6 +97,9 @@ impl Meters {
             feed_clients: gauge!(FEED_CLIENTS),
             feed_notices: counter!(FEED_NOTICES),
             expiries: counter!(EXPIRIES),
+            webhook_attempts: ["received", "failed"]
+                .map(|outcome| counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome)),
+            webhook_dead_letters: counter!(WEBHOOK_DEAD_LETTERS),
         }
     }
 
@@ -157,6 +167,9 @@ fn describe() {
     describe_gauge!(INDEX_BYTES, Unit::Bytes, "Memory of the key index.");
     describe_counter!(EXPIRIES, "Expiries recorded by this server.");
     describe_gauge!(GUARDS, "Guards that this server knows, by state.");
+    describe_gauge!(WEBHOOKS, "Webhooks of this server, by state; alert on disabled.");
+    describe_counter!(WEBHOOK_ATTEMPTS, "Attempts to send a notice to a webhook, by outcome.");
+    describe_counter!(WEBHOOK_DEAD_LETTERS, "Notices that webhooks gave up.");
     describe_counter!(LOG_LINES_LOST, "Log lines that stderr did not take.");
     describe_gauge!(BUILD, "Always 1; the label tells the version.");
     // Written by the projection.
@@ -202,5 +215,10 @@ async fn observe(app: &App) {
     gauge!(SKEW).set(app.lease.skew_ms() as f64 / 1000.0);
     gauge!(KEYS).set(app.index.key_count() as f64);
     gauge!(INDEX_BYTES).set(app.index.memory_bytes() as f64);
+    let webhooks = app.webhooks.list(None);
+    for state in WebhookState::ALL {
+        let count = webhooks.iter().filter(|(_, webhook)| webhook.state() == state).count();
+        gauge!(WEBHOOKS, "state" => state.as_str()).set(count as f64);
+    }
     counter!(LOG_LINES_LOST).absolute(lines_lost());
 }

@@ -15,7 +15,7 @@ use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
     amend, authz, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics,
     policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, usage,
-    verify,
+    verify, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +29,8 @@ use crate::http::{
         policies::remove, policies::try_out, review::show, rotations::list, rotations::rotate, rotations::finish, rotations::cancel,
         imports::import, leaks::report, self_revoke::revoke, keys::issue, keys::list,
         keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,
+        webhooks::add, webhooks::list, webhooks::show, webhooks::remove, webhooks::rotate_secret, webhooks::dead_letters,
+        webhooks::redeliver,
         verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, fleet::list, receipts::show, guard::register,
         guard::lease, guard::fill, guard::applied, guard::leave, snapshot::snapshot, health::live, health::ready, metrics::show, show,
     ),

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, any, get, patch, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
     amend, authz, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics,
     openapi, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants,
-    usage, verify,
+    usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
 
 /// The interface to a node.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let commands: [(&str, Route); 14] = [
+    let commands: [(&str, Route); 18] = [
         ("/v1/tenants", post(tenants::open)),
         ("/v1/tenants/{tenant}", patch(configure::configure).delete(configure::close)),
         ("/v1/tenants/{tenant}/policies/{name}", put(policies::set).delete(policies::remove)),
@@ -33,6 +33,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}/revoke", post(revoke::revoke)),
         ("/v1/self/revoke", post(self_revoke::revoke)),
         ("/v1/leaks", post(leaks::report)),
+        ("/v1/webhooks", post(webhooks::add)),
+        ("/v1/webhooks/{webhook_id}", delete(webhooks::remove)),
+        ("/v1/webhooks/{webhook_id}/rotate-secret", post(webhooks::rotate_secret)),
+        ("/v1/webhooks/{webhook_id}/redeliver", post(webhooks::redeliver)),
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
@@ -47,7 +51,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let below = || any(authz::ask_below);
     let gateways: [(&str, Route); 3] =
         [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
-    let reads: [(&str, Route); 11] = [
+    let reads: [(&str, Route); 14] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
@@ -59,6 +63,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
+        ("/v1/webhooks", get(webhooks::list)),
+        ("/v1/webhooks/{webhook_id}", get(webhooks::show)),
+        ("/v1/webhooks/{webhook_id}/dead-letters", get(webhooks::dead_letters)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
     let streams: [(&str, Route); 3] = [
