@@ -18,7 +18,7 @@ type Route = MethodRouter<Arc<App>>;
 
 /// The interface to a node.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let commands: [(&str, Route); 18] = [
+    let commands: [(&str, Route); 14] = [
         ("/v1/tenants", post(tenants::open)),
         ("/v1/tenants/{tenant}", patch(configure::configure).delete(configure::close)),
         ("/v1/tenants/{tenant}/policies/{name}", put(policies::set).delete(policies::remove)),
@@ -33,10 +33,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}/revoke", post(revoke::revoke)),
         ("/v1/self/revoke", post(self_revoke::revoke)),
         ("/v1/leaks", post(leaks::report)),
-        ("/v1/webhooks", post(webhooks::add)),
-        ("/v1/webhooks/{webhook_id}", delete(webhooks::remove)),
-        ("/v1/webhooks/{webhook_id}/rotate-secret", post(webhooks::rotate_secret)),
-        ("/v1/webhooks/{webhook_id}/redeliver", post(webhooks::redeliver)),
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
@@ -51,7 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let below = || any(authz::ask_below);
     let gateways: [(&str, Route); 3] =
         [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
-    let reads: [(&str, Route); 14] = [
+    let reads: [(&str, Route); 11] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
@@ -63,9 +59,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
-        ("/v1/webhooks", get(webhooks::list)),
-        ("/v1/webhooks/{webhook_id}", get(webhooks::show)),
-        ("/v1/webhooks/{webhook_id}/dead-letters", get(webhooks::dead_letters)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
     let streams: [(&str, Route); 3] = [
@@ -86,11 +79,28 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(group(&app, Class::Verify, gateways).route_layer(from_fn(authz::closed_as_403)))
         .merge(group(&app, Class::Guard, guards))
         .merge(group(&app, Class::Read, reads))
+        .merge(webhook_routes(&app))
         .merge(group(&app, Class::Stream, streams))
         .merge(group(&app, Class::Open, open))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)
+}
+
+/// Where notices are sent to. Commands like any other, though they change a record of this server and not the log.
+fn webhook_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let commands: [(&str, Route); 4] = [
+        ("/v1/webhooks", post(webhooks::add)),
+        ("/v1/webhooks/{webhook_id}", delete(webhooks::remove)),
+        ("/v1/webhooks/{webhook_id}/rotate-secret", post(webhooks::rotate_secret)),
+        ("/v1/webhooks/{webhook_id}/redeliver", post(webhooks::redeliver)),
+    ];
+    let reads: [(&str, Route); 3] = [
+        ("/v1/webhooks", get(webhooks::list)),
+        ("/v1/webhooks/{webhook_id}", get(webhooks::show)),
+        ("/v1/webhooks/{webhook_id}/dead-letters", get(webhooks::dead_letters)),
+    ];
+    group(app, Class::Command, commands).merge(group(app, Class::Read, reads))
 }
 
 /// Routes of one class behind their edge.
