@@ -146,6 +146,38 @@ impl NatsCluster {
         panic!("a cluster of {size} nats-servers did not form within {PORT_TRIES} tries of {START_LIMIT:?}");
     }
 
+    /// Starts servers from configuration that somebody else writes: told the ports for clients, nodes and monitoring, they say
+    /// for each node where it listens and its file.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_configured(configure: impl Fn([u16; 3]) -> Vec<(Ipv4Addr, PathBuf)>) -> Self {
+        for _ in 0..PORT_TRIES {
+            let ports = Ports::choose();
+            let nodes = configure([ports.client, ports.route, ports.monitor]).into_iter();
+            let node = |(host, config)| {
+                let dir = tempfile::Builder::new().prefix("nats-").tempdir();
+                let dir = dir.expect("a folder for the server's store");
+                let mut node =
+                    Node { child: None, dir, config, host, client: ports.client, monitor: ports.monitor };
+                node.spawn();
+                node
+            };
+            let mut cluster = Self { nodes: nodes.map(node).collect() };
+            if cluster.ready().await {
+                return cluster;
+            }
+        }
+        panic!("the configured nats-servers did not start within {PORT_TRIES} tries of {START_LIMIT:?}");
+    }
+
+    /// Has every node read its configuration again, who is let in among it.
+    pub fn reload(&self) {
+        for node in &self.nodes {
+            kill_process(node.pid(), Signal::HUP).expect("our own child can be signalled");
+        }
+    }
+
     /// All nodes, as one comma-separated text.
     #[must_use]
     pub fn url(&self) -> String {
@@ -235,6 +267,8 @@ fn free_port() -> u16 {
 struct Node {
     child: Option<Child>,
     dir: TempDir,
+    config: PathBuf,
+    host: Ipv4Addr,
     client: u16,
     monitor: u16,
 }
@@ -250,16 +284,18 @@ impl Node {
             ports.monitor,
             extra.replace("STORE", &store.display().to_string()),
         );
-        fs::write(dir.path().join("nats.conf"), config).expect("the server's configuration can be written");
-        Self { child: None, dir, client: ports.client, monitor: ports.monitor }
+        let path = dir.path().join("nats.conf");
+        fs::write(&path, config).expect("the server's configuration can be written");
+        let host = Ipv4Addr::LOCALHOST;
+        Self { child: None, dir, config: path, host, client: ports.client, monitor: ports.monitor }
     }
 
     fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.client)
+        format!("nats://{}:{}", self.host, self.client)
     }
 
     fn monitor_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.monitor)
+        format!("http://{}:{}", self.host, self.monitor)
     }
 
     fn spawn(&mut self) {
@@ -270,7 +306,8 @@ impl Node {
             .expect("the server's log file can be made");
         let child = Command::new(binary())
             .arg("--config")
-            .arg(self.dir.path().join("nats.conf"))
+            .arg(&self.config)
+            .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be copied"))
             .stderr(log)
@@ -286,7 +323,7 @@ impl Node {
             if self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
                 return false;
             }
-            let monitor = self.monitor;
+            let monitor = (self.host, self.monitor);
             let healthy = tokio::task::spawn_blocking(move || healthy(monitor)).await;
             if matches!(healthy, Ok(true)) {
                 return true;
@@ -337,9 +374,9 @@ impl Drop for Node {
     }
 }
 
-fn healthy(monitor: u16) -> bool {
+fn healthy(monitor: (Ipv4Addr, u16)) -> bool {
     let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, monitor))?;
+        let mut stream = TcpStream::connect(monitor)?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
         let mut answer = String::new();

@@ -15,6 +15,7 @@ use crate::fleet::Fleet;
 use crate::import::Import;
 use crate::key::KeyVerb;
 use crate::leak::LeakVerb;
+use crate::nats::NatsVerb;
 use crate::policy::PolicyVerb;
 use crate::recall::Recall;
 use crate::review::Review;
@@ -69,6 +70,9 @@ enum Verb {
     /// The log, for auditors
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// NATS: its configuration, who is let in, and what consumers read through
+    #[command(subcommand)]
+    Nats(NatsVerb),
     Doctor(Doctor),
     Completions(Completions),
 }
@@ -140,6 +144,7 @@ impl Verb {
             Self::Watch(watch) => watch.run(),
             Self::Webhook(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
+            Self::Nats(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Completions(completions) => completions.run(command()),
         }

@@ -18,6 +18,7 @@ mod key;
 mod key_id;
 mod leak;
 mod lines;
+mod nats;
 mod output;
 mod policy;
 mod problem;

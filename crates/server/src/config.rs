@@ -45,10 +45,9 @@ pub struct ServeArgs {
     /// Address and port to serve on; port 0 takes a free one [default: 127.0.0.1:8750]
     #[arg(long, env = "RESCIND_LISTEN", value_name = "ADDR:PORT")]
     pub listen: Option<String>,
-    /// The log: `embedded` in the data folder, or nats://host:port[,nats://host:port] to share it between servers [default: embedded]
-    // The address may hold a password: help must not show it.
-    #[arg(long, env = "RESCIND_LOG", hide_env_values = true, value_name = "embedded|nats://…")]
-    pub log: Option<String>,
+    /// Where the log is.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// `all`, or `verify` for a server that only follows the log and answers: beside a service, without a right to change anything [default: all]
     #[arg(long, env = "RESCIND_ROLE", value_name = "all|verify")]
     pub role: Option<String>,
@@ -58,12 +57,6 @@ pub struct ServeArgs {
     /// How many NATS servers hold each stream that is made at the first start; 3 survives the loss of one [default: 1]
     #[arg(long, env = "RESCIND_NATS_REPLICAS", value_name = "N")]
     pub nats_replicas: Option<usize>,
-    /// NATS credentials file of the account that holds the log; the only place for its secret
-    #[arg(long, env = "RESCIND_NATS_CREDS", value_name = "FILE")]
-    pub nats_creds: Option<PathBuf>,
-    /// The authority that signed the NATS servers' certificates, where it is not a public one
-    #[arg(long, env = "RESCIND_NATS_CA", value_name = "FILE")]
-    pub nats_ca: Option<PathBuf>,
     /// Monitoring address of the NATS servers, http://host:8222[,…]: proves that they sync before they acknowledge
     #[arg(long, env = "RESCIND_NATS_MONITOR", value_name = "URL")]
     pub nats_monitor: Option<String>,
@@ -96,6 +89,31 @@ pub struct ServeArgs {
     pub log_level: Option<String>,
 }
 
+/// Where the log is and how to get in, the same for every verb that goes there.
+#[derive(Args, Clone, Default)]
+pub struct NatsArgs {
+    /// The log: `embedded` in the data folder, or nats://host:port[,nats://host:port] to share it between servers [default: embedded]
+    // The address may hold a password: help must not show it.
+    #[arg(long, env = "RESCIND_LOG", hide_env_values = true, value_name = "embedded|nats://…")]
+    pub log: Option<String>,
+    /// NATS credentials file of the account that holds the log; the only place for its secret
+    #[arg(long, env = "RESCIND_NATS_CREDS", hide_env_values = true, value_name = "FILE")]
+    pub nats_creds: Option<PathBuf>,
+    /// File with the nkey seed of the log's user, as `rescind nats config` writes it
+    #[arg(long, env = "RESCIND_NATS_NKEY", hide_env_values = true, value_name = "FILE")]
+    pub nats_nkey: Option<PathBuf>,
+    /// The authority that signed the NATS servers' certificates, where it is not a public one
+    #[arg(long, env = "RESCIND_NATS_CA", hide_env_values = true, value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+}
+
+/// The log's address may hold a password.
+impl fmt::Debug for NatsArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsArgs").finish_non_exhaustive()
+    }
+}
+
 /// The log's address may hold a password.
 impl fmt::Debug for ServeArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +135,7 @@ struct FileSettings {
     max_staleness: Option<String>,
     nats_replicas: Option<usize>,
     nats_creds: Option<PathBuf>,
+    nats_nkey: Option<PathBuf>,
     nats_ca: Option<PathBuf>,
     nats_monitor: Option<String>,
     tls_cert: Option<PathBuf>,
@@ -176,6 +195,8 @@ pub struct NatsChoice {
     pub replicas: usize,
     /// Credentials file.
     pub creds: Option<PathBuf>,
+    /// File with an nkey seed.
+    pub nkey: Option<PathBuf>,
     /// Certificate authority.
     pub ca: Option<PathBuf>,
     /// Monitoring address.
@@ -258,6 +279,27 @@ fn bad(key: &'static str, reason: impl Into<String>) -> ConfigError {
     ConfigError::Setting { key, reason: reason.into() }
 }
 
+impl NatsChoice {
+    /// The log on NATS that flags and environment name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when they name none.
+    pub fn resolve(args: NatsArgs) -> Result<Self, ConfigError> {
+        let settings = NatsSettings {
+            creds: args.nats_creds,
+            nkey: args.nats_nkey,
+            ca: args.nats_ca,
+            ..NatsSettings::default()
+        };
+        match parse_log(args.log.unwrap_or_default(), settings)? {
+            LogChoice::Nats(choice) => Ok(choice),
+            LogChoice::Embedded => {
+                Err(bad("log", "an embedded log has no NATS: give --log nats://host:port"))
+            }
+        }
+    }
+}
+
 impl ServeConfig {
     /// The settings for a data folder with nothing else said: an embedded log, this machine only.
     #[must_use]
@@ -285,11 +327,12 @@ impl ServeConfig {
     fn of(args: ServeArgs, file: FileSettings) -> Result<Self, ConfigError> {
         let listen = args.listen.or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let role = role(args.role.or(file.role).as_deref())?;
-        let log = args.log.or(file.log).unwrap_or_else(|| "embedded".to_owned());
+        let log = args.nats.log.or(file.log).unwrap_or_else(|| "embedded".to_owned());
         let nats = NatsSettings {
             replicas: args.nats_replicas.or(file.nats_replicas),
-            creds: args.nats_creds.or(file.nats_creds),
-            ca: args.nats_ca.or(file.nats_ca),
+            creds: args.nats.nats_creds.or(file.nats_creds),
+            nkey: args.nats.nats_nkey.or(file.nats_nkey),
+            ca: args.nats.nats_ca.or(file.nats_ca),
             monitor: args.nats_monitor.or(file.nats_monitor),
         };
         let config = Self {
@@ -360,9 +403,11 @@ fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     })
 }
 
+#[derive(Default)]
 struct NatsSettings {
     replicas: Option<usize>,
     creds: Option<PathBuf>,
+    nkey: Option<PathBuf>,
     ca: Option<PathBuf>,
     monitor: Option<String>,
 }
@@ -372,6 +417,7 @@ fn parse_log(text: String, nats: NatsSettings) -> Result<LogChoice, ConfigError>
         let unused = [
             ("nats_replicas", nats.replicas.is_some()),
             ("nats_creds", nats.creds.is_some()),
+            ("nats_nkey", nats.nkey.is_some()),
             ("nats_ca", nats.ca.is_some()),
             ("nats_monitor", nats.monitor.is_some()),
         ];
@@ -404,10 +450,14 @@ fn parse_log(text: String, nats: NatsSettings) -> Result<LogChoice, ConfigError>
             "it is the monitoring address of the servers, such as http://127.0.0.1:8222",
         ));
     }
+    if nats.creds.is_some() && nats.nkey.is_some() {
+        return Err(bad("nats_nkey", "a seed and a credentials file are two users: give one of them"));
+    }
     Ok(LogChoice::Nats(NatsChoice {
         url: text,
         replicas,
         creds: nats.creds,
+        nkey: nats.nkey,
         ca: nats.ca,
         monitor: nats.monitor,
     }))

@@ -13,4 +13,4 @@ mod usage;
 mod webhooks;
 
 pub use http::codes;
-pub use node::{FirstStart, Node, StartError};
+pub use node::{DurableError, FirstStart, Node, StartError, make_durable};

@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use application::{Ambient, Application, Lease, LeaseState, SystemAmbient};
-use domain::{LogId, Position};
+use domain::{LogId, Position, TenantId};
 use eventlog::jetstream::{JetStream, JetStreamConfig};
 use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 use projection::stores::DiskStores;
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
-use crate::config::{LogChoice, NatsChoice, Role, ServeConfig};
+use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
 use crate::fleet::{Fleet, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
@@ -40,7 +40,7 @@ use crate::policy::watch::PolicyWatch;
 use crate::webhooks::{self, Reach, Webhooks};
 
 pub use operators::FirstStart;
-pub use start_error::StartError;
+pub use start_error::{DurableError, StartError};
 
 /// How long a start waits until the index has caught up and a lease is there. What takes longer goes on behind `/readyz`.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -309,20 +309,26 @@ async fn open_log(
             Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), nats: None })
         }
         LogChoice::Nats(choice) => {
-            let NatsChoice { url, replicas, creds, ca, monitor } = choice.clone();
-            let nats = JetStream::connect(JetStreamConfig {
-                url,
-                creds,
-                ca,
-                replicas,
-                new_log_id,
-                monitor_url: monitor,
-            })
-            .await?;
+            let nats = JetStream::connect(jetstream(choice.clone(), new_log_id)).await?;
             let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
             Ok(Opened { log, seals, nats: Some(nats) })
         }
     }
+}
+
+fn jetstream(choice: NatsChoice, new_log_id: LogId) -> JetStreamConfig {
+    let NatsChoice { url, replicas, creds, nkey, ca, monitor } = choice;
+    JetStreamConfig { url, creds, nkey, ca, replicas, new_log_id, monitor_url: monitor }
+}
+
+/// Makes the durable through which a consumer reads one tenant's notices, unless it is there.
+///
+/// # Errors
+/// [`DurableError`] when NATS is not named, not reached, or has another durable of that name.
+pub async fn make_durable(nats: NatsArgs, tenant: &TenantId, name: &str) -> Result<(), DurableError> {
+    // It makes no stream, so the id of a new log is never used.
+    let config = jetstream(NatsChoice::resolve(nats)?, LogId::from_u128(0));
+    Ok(JetStream::make_durable(&config, tenant, name).await?)
 }
 
 fn assemble(
@@ -364,7 +370,7 @@ fn assemble(
         lease,
         role: config.role,
         max_staleness: config.max_staleness,
-        operators: domain::TenantId::operators(),
+        operators: TenantId::operators(),
         gates: Gates::default(),
         meters,
         signers,

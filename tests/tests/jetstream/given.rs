@@ -16,7 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn config(url: String, replicas: usize, log_id: u128) -> JetStreamConfig {
     let new_log_id = LogId::from_u128(log_id);
-    JetStreamConfig { url, creds: None, ca: None, replicas, new_log_id, monitor_url: None }
+    JetStreamConfig { url, creds: None, nkey: None, ca: None, replicas, new_log_id, monitor_url: None }
 }
 
 pub(crate) async fn connect(server: &NatsServer) -> JetStream {

@@ -44,6 +44,8 @@ pub struct JetStreamConfig {
     pub url: String,
     /// A credentials file of the account that holds the streams.
     pub creds: Option<PathBuf>,
+    /// A file with the nkey seed of that account's user, in place of credentials.
+    pub nkey: Option<PathBuf>,
     /// The authority that signed the servers' certificates, where it is not a public one; demands TLS.
     pub ca: Option<PathBuf>,
     /// How many servers hold each stream that is made here; existing ones are taken as they are.
@@ -79,7 +81,7 @@ pub enum ConnectError {
     },
     /// It answers and does not let us in.
     #[error(
-        "NATS at {url} refuses this client ({reason}); give it the credentials file of the account that holds the log"
+        "NATS at {url} refuses this client ({reason}); give it the credentials file, or the nkey seed, of the account that holds the log"
     )]
     Refused {
         /// Whom we asked.
@@ -95,8 +97,8 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The credentials file or the certificate cannot be used.
-    #[error("the NATS credentials or certificate file {path} cannot be used")]
+    /// The credentials, the seed or the certificate cannot be used.
+    #[error("the NATS credentials, seed or certificate file {path} cannot be used")]
     File {
         /// Which file.
         path: PathBuf,
@@ -205,7 +207,7 @@ impl JetStream {
 }
 
 /// Connects within [`CONNECT_LIMIT`]. The receiver's number grows with every connection made.
-async fn reach(config: &JetStreamConfig) -> Result<(Client, watch::Receiver<u64>), ConnectError> {
+pub(super) async fn reach(config: &JetStreamConfig) -> Result<(Client, watch::Receiver<u64>), ConnectError> {
     let url = without_password(&config.url);
     let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
     let deadline = Instant::now() + CONNECT_LIMIT;
@@ -246,6 +248,10 @@ async fn options(
     }
     if let Some(creds) = &config.creds {
         options = options.credentials_file(creds).await.map_err(unusable(creds))?;
+    }
+    if let Some(nkey) = &config.nkey {
+        let seed = tokio::fs::read_to_string(nkey).await.map_err(unusable(nkey))?;
+        options = options.nkey(seed.trim().to_owned());
     }
     if let Some(ca) = &config.ca {
         tokio::fs::metadata(ca).await.map_err(unusable(ca))?;

@@ -13,6 +13,7 @@
 
 mod connect;
 mod durability;
+mod durable;
 mod feed;
 mod follow;
 mod log;

@@ -31,9 +31,10 @@ fn the_default_file_names_every_setting() {
         .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line));
     let text = with_all.collect::<Vec<_>>().join("\n");
     let file: FileSettings = toml::from_str(&text).expect("the commented settings are real ones");
-    let FileSettings { data, listen, log, role, max_staleness, nats_replicas, nats_creds, .. } = &file;
+    let FileSettings { data, listen, log, role, max_staleness, nats_replicas, nats_creds, nats_nkey, .. } =
+        &file;
     assert!(data.is_some() && listen.is_some() && log.is_some() && role.is_some() && max_staleness.is_some());
-    assert!(nats_replicas.is_some() && nats_creds.is_some());
+    assert!(nats_replicas.is_some() && nats_creds.is_some() && nats_nkey.is_some());
     let FileSettings { nats_ca, nats_monitor, tls_cert, tls_key, insecure, log_format, log_level, .. } =
         &file;
     assert!(file.leaks_github_keys.is_some());
@@ -63,6 +64,8 @@ fn each_refusal_names_its_setting_and_the_remedy() {
     refused(args(), "max_staleness = '5'", "max_staleness", "such as 5s");
     refused(args(), "log = 'http://x'", "log", "nats://host:port");
     refused(args(), "nats_replicas = 3", "nats_replicas", "the log is embedded");
+    refused(args(), "nats_nkey = 'seed'", "nats_nkey", "the log is embedded");
+    refused(args(), "log = 'nats://a:4222'\nnats_nkey = 'a'\nnats_creds = 'b'", "nats_nkey", "two users");
     refused(args(), "log = 'nats://a:4222'\nnats_replicas = 9", "nats_replicas", "1 to 5");
     refused(args(), "tls_cert = 'c.pem'", "tls_key", "private key");
     refused(args(), "leaks_github_keys = 'http://keys.example.com/'", "leaks_github_keys", "https://");

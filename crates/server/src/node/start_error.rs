@@ -9,6 +9,19 @@ use eventlog::OpenError;
 use eventlog::jetstream::ConnectError;
 use thiserror::Error;
 
+use crate::config::ConfigError;
+
+/// Why a durable is not made.
+#[derive(Debug, Error)]
+pub enum DurableError {
+    /// NATS is not named, or in two ways.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It is not reached, or refuses.
+    #[error(transparent)]
+    Nats(#[from] ConnectError),
+}
+
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
