@@ -12,7 +12,7 @@ use wire::guard::Register;
 use crate::client::{Client, UrlError};
 use crate::clock::{Clock, SystemClock, random};
 use crate::core::{Capacity, Core};
-use crate::guard::Guard;
+use crate::guard::{FeedBy, Guard};
 use crate::link::Link;
 use crate::status::State;
 use crate::tls::Roots;
@@ -78,6 +78,7 @@ pub struct Builder {
     start: Start,
     connect_within: Duration,
     first_sight_within: Duration,
+    feed: FeedBy,
     roots: Roots,
     insecure: bool,
     clock: Arc<dyn Clock>,
@@ -104,6 +105,7 @@ impl Builder {
             start: Start::default(),
             connect_within: CONNECT_WITHIN,
             first_sight_within: FIRST_SIGHT_WITHIN,
+            feed: FeedBy::default(),
             roots: Roots::default(),
             insecure: false,
             clock: Arc::new(SystemClock),
@@ -158,6 +160,13 @@ impl Builder {
         Self { first_sight_within, ..self }
     }
 
+    /// Hears notices over NATS, which is quicker for many guards. Default: from the server, as server-sent events.
+    #[cfg(feature = "nats")]
+    #[must_use]
+    pub fn nats(self, feed: crate::nats::NatsFeed) -> Self {
+        Self { feed: FeedBy::Nats(feed), ..self }
+    }
+
     /// Trusts the certificates in this PEM file, and no public authority.
     #[must_use]
     pub fn ca(self, path: impl AsRef<Path>) -> Self {
@@ -183,7 +192,8 @@ impl Builder {
     /// [`ConnectError`]; nothing keeps running then.
     pub async fn connect(self) -> Result<Guard, ConnectError> {
         let (start, within, first_sight_within) = (self.start, self.connect_within, self.first_sight_within);
-        let guard = Guard::spawn(self.link()?, first_sight_within);
+        let feed = self.feed.clone();
+        let guard = Guard::spawn(self.link()?, feed, first_sight_within);
         if start == Start::WhenReady {
             let ready = timeout(within, first_lease(&guard)).await;
             ready.unwrap_or_else(|_| {
@@ -206,7 +216,7 @@ impl Builder {
             tenant: tenant.to_string(),
             name: self.name,
             version: self.version,
-            feed: "sse".to_owned(),
+            feed: self.feed.word().to_owned(),
             max_staleness_ms: u64::try_from(self.max_staleness.as_millis()).unwrap_or(u64::MAX),
         };
         let core = Core::new(tenant, self.capacity, random());

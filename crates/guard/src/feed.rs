@@ -24,13 +24,24 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Why a feed ended.
 #[derive(Debug)]
-enum End {
+pub(crate) enum End {
     /// Something was missed: the same feed again, from where it was.
     Gap,
     /// Another history.
     Reset,
+    /// Everything up to now was heard, and that was all that was asked for.
+    CaughtUp,
     /// Anything else.
     Lost(String),
+}
+
+/// How long a feed is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// As long as it brings something.
+    Lost,
+    /// Until it says that it has sent everything.
+    CaughtUp,
 }
 
 #[derive(Deserialize)]
@@ -51,33 +62,38 @@ pub(crate) async fn run(link: &Link) {
     let mut backoff = Backoff::new();
     loop {
         link.registered().await;
-        let end = follow(link, &mut backoff).await;
-        link.meters.feed_ends.increment(1);
-        let pause = match end {
-            Ok(End::Gap) => {
-                link.meters.gaps.increment(1);
-                note(link, "notices were missed: the feed is asked for them".to_owned());
-                backoff.pause()
-            }
-            Ok(End::Reset) => {
-                link.was_reset("the feed is of another history, or of one that went back");
-                note(link, "the feed is of another history".to_owned());
-                backoff.pause()
-            }
-            Ok(End::Lost(why)) => {
-                note(link, format!("the feed ended: {why}"));
-                backoff.pause()
-            }
-            Err(error) => {
-                note(link, format!("the feed cannot be had: {error}"));
-                link.failed("opening the feed", &error, &mut backoff)
-            }
-        };
+        let end = follow(link, &mut backoff, Until::Lost).await;
+        let pause = ended(link, end, &mut backoff);
         sleep(pause).await;
     }
 }
 
-fn note(link: &Link, text: String) {
+/// Notes how a feed ended, and says how long to wait before the next.
+pub(crate) fn ended(link: &Link, end: Result<End, CallError>, backoff: &mut Backoff) -> Duration {
+    link.meters.feed_ends.increment(1);
+    match end {
+        Ok(End::Gap) => gap(link),
+        Ok(End::Reset) => {
+            link.was_reset("the feed is of another history, or of one that went back");
+            note(link, "the feed is of another history".to_owned());
+        }
+        Ok(End::Lost(why)) => note(link, format!("the feed ended: {why}")),
+        Ok(End::CaughtUp) => {}
+        Err(error) => {
+            note(link, format!("the feed cannot be had: {error}"));
+            return link.failed("opening the feed", &error, backoff);
+        }
+    }
+    backoff.pause()
+}
+
+/// Notes that something was missed.
+pub(crate) fn gap(link: &Link) {
+    link.meters.gaps.increment(1);
+    note(link, "notices were missed: the feed is asked for them".to_owned());
+}
+
+pub(crate) fn note(link: &Link, text: String) {
     info!(guard.id = link.guard_id(), "{text}");
     link.notes.note(|noted| {
         noted.feed_is_whole = false;
@@ -85,7 +101,7 @@ fn note(link: &Link, text: String) {
     });
 }
 
-async fn follow(link: &Link, backoff: &mut Backoff) -> Result<End, CallError> {
+pub(crate) async fn follow(link: &Link, backoff: &mut Backoff, until: Until) -> Result<End, CallError> {
     let path = format!("/v1/feed?tenant={}", link.core.tenant());
     let resume = link.core.resume_from().map(|position| ("last-event-id", position.to_string()));
     let mut body = link.client.open(&path, resume.as_slice(), OPEN_WITHIN).await?;
@@ -96,7 +112,7 @@ async fn follow(link: &Link, backoff: &mut Backoff) -> Result<End, CallError> {
             Err(why) => return Ok(End::Lost(why)),
         };
         let before = link.core.applied();
-        let taken = parser.take(&piece, |event| take(link, &event));
+        let taken = parser.take(&piece, |event| take(link, &event, until));
         // Also when the feed then ends: what was applied is told at once.
         report(link, before);
         match taken {
@@ -123,7 +139,7 @@ async fn next_piece(body: &mut Incoming) -> Result<bytes::Bytes, String> {
     }
 }
 
-fn report(link: &Link, before: Position) {
+pub(crate) fn report(link: &Link, before: Position) {
     let applied = link.core.applied();
     if applied != before {
         link.notes.touch();
@@ -132,7 +148,7 @@ fn report(link: &Link, before: Position) {
 }
 
 /// Takes one event; says so if the feed is of no more use.
-fn take(link: &Link, event: &SseEvent) -> Option<End> {
+fn take(link: &Link, event: &SseEvent, until: Until) -> Option<End> {
     let outcome = match event.name.as_str() {
         "hello" => match serde_json::from_slice::<Hello>(&event.data) {
             Ok(hello) => {
@@ -162,7 +178,7 @@ fn take(link: &Link, event: &SseEvent) -> Option<End> {
             if event.name == "heartbeat" {
                 whole(link);
             }
-            None
+            (event.name == "heartbeat" && until == Until::CaughtUp).then_some(End::CaughtUp)
         }
         Outcome::Gap => Some(End::Gap),
         Outcome::Reset => Some(End::Reset),

@@ -62,11 +62,11 @@ impl Guard {
         Builder::new(url, credential)
     }
 
-    pub(crate) fn spawn(link: Link, first_sight_within: Duration) -> Self {
+    pub(crate) fn spawn(link: Link, how: FeedBy, first_sight_within: Duration) -> Self {
         let link = Arc::new(link);
         let (stop, asked_to_stop) = watch::channel(false);
         let (stopping, stopped) = watch::channel(false);
-        tokio::spawn(supervise(Arc::clone(&link), asked_to_stop, stopping));
+        tokio::spawn(supervise(Arc::clone(&link), how, asked_to_stop, stopping));
         Self { handle: Arc::new(Handle { link, first_sight_within, stop, stopped }) }
     }
 
@@ -188,13 +188,45 @@ impl Guard {
     }
 }
 
+/// How a guard hears notices.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum FeedBy {
+    #[default]
+    Sse,
+    #[cfg(feature = "nats")]
+    Nats(crate::nats::NatsFeed),
+}
+
+impl FeedBy {
+    /// The word that the fleet shows.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => "nats",
+        }
+    }
+}
+
+fn spawn_feed(tasks: &mut JoinSet<()>, link: Arc<Link>, how: FeedBy) {
+    match how {
+        FeedBy::Sse => tasks.spawn(async move { feed::run(&link).await }),
+        #[cfg(feature = "nats")]
+        FeedBy::Nats(nats) => tasks.spawn(async move { crate::nats::run(&link, &nats).await }),
+    };
+}
+
 /// Runs the tasks until it is asked to stop or one of them breaks. Then none goes on: without its keeper the lease runs out,
 /// and the guard refuses.
-async fn supervise(link: Arc<Link>, mut asked_to_stop: watch::Receiver<bool>, stopped: watch::Sender<bool>) {
+async fn supervise(
+    link: Arc<Link>,
+    how: FeedBy,
+    mut asked_to_stop: watch::Receiver<bool>,
+    stopped: watch::Sender<bool>,
+) {
     let mut tasks = JoinSet::new();
     let of = |link: &Arc<Link>| Arc::clone(link);
-    let shared = of(&link);
-    tasks.spawn(async move { feed::run(&shared).await });
+    spawn_feed(&mut tasks, of(&link), how);
     let shared = of(&link);
     tasks.spawn(async move { keeper::keep_lease(&shared).await });
     let shared = of(&link);

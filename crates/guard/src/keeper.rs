@@ -66,7 +66,10 @@ fn take(link: &Link, granted: &LeaseGranted) {
             link.works();
             link.notes.touch();
         }
-        LeaseOutcome::Waiting => link.works(),
+        LeaseOutcome::Waiting => {
+            link.works();
+            link.wanted.send_replace(Position::new(granted.last_notice));
+        }
         LeaseOutcome::ServerStale => {
             let text =
                 "asking for a lease: the server itself has not proven lately that it has heard everything";

@@ -57,6 +57,8 @@ mod keeper;
 mod layer;
 mod link;
 mod meters;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "tower")]
 mod refusal;
 mod replica;
@@ -72,6 +74,8 @@ pub use crate::core::{Capacity, Decision, Holder};
 pub use crate::guard::Guard;
 #[cfg(feature = "tower")]
 pub use crate::layer::{GuardLayer, GuardService};
+#[cfg(feature = "nats")]
+pub use crate::nats::NatsFeed;
 pub use crate::requirement::{PastLease, Requirement};
 pub use crate::status::{State, Status};
 pub use crate::tls::TlsError;

@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) register: Register,
     /// Positions to report.
     pub(crate) applied: watch::Sender<Position>,
+    /// Notices up to here are needed: a lease waits for them.
+    pub(crate) wanted: watch::Sender<Position>,
     /// Verdicts that are being asked for.
     pub(crate) asking: Semaphore,
     /// A lease is asked for at once.
@@ -61,6 +63,7 @@ impl Link {
             notes: Notes::default(),
             register,
             applied: watch::Sender::default(),
+            wanted: watch::Sender::default(),
             asking: Semaphore::new(ask_server::AT_ONCE),
             ask_now: Notify::new(),
             registrations: Mutex::new(0),

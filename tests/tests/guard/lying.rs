@@ -182,10 +182,15 @@ impl Lying {
 
 /// A notice as it stands on a feed.
 pub(crate) fn notice(position: u64, previous: u64, kind: &str, key_id: &str) -> String {
-    let event = json!({"specversion": "1.0", "id": position.to_string(), "source": format!("/logs/{LOG}"),
-        "type": format!("rescind.key.{kind}.v1"), "subject": format!("acme/{key_id}"), "data":
-        {"position": position, "previous": previous, "occurred_at": "2026-11-23T12:00:00.000Z"}});
+    let event = event(position, previous, kind, key_id);
     format!("event: {kind}\nid: {position}\ndata: {event}\n\n")
+}
+
+/// A notice as it stands on NATS.
+pub(crate) fn event(position: u64, previous: u64, kind: &str, key_id: &str) -> Value {
+    json!({"specversion": "1.0", "id": position.to_string(), "source": format!("/logs/{LOG}"),
+        "type": format!("rescind.key.{kind}.v1"), "subject": format!("acme/{key_id}"), "data":
+        {"position": position, "previous": previous, "occurred_at": "2026-11-23T12:00:00.000Z"}})
 }
 
 type Request = (String, HashMap<String, String>, Vec<u8>);

@@ -7,5 +7,6 @@ mod feeds;
 mod fills;
 mod given;
 mod lying;
+mod nats;
 mod replicas;
 mod verdicts;

@@ -16,6 +16,7 @@ use super::*;
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::core::tests::given::{Given, filled, token};
+use crate::guard::FeedBy;
 use crate::link::Link;
 use crate::tls::Roots;
 
@@ -39,7 +40,8 @@ async fn guard(has_lease: bool) -> Guard {
         feed: "sse".to_owned(),
         max_staleness_ms: 5_000,
     };
-    Guard::spawn(Link::new(given.core, client, Arc::new(clock), register), Duration::from_millis(50))
+    let link = Link::new(given.core, client, Arc::new(clock), register);
+    Guard::spawn(link, FeedBy::Sse, Duration::from_millis(50))
 }
 
 async fn send(guard: &Guard, scope: &str, headers: &[(&str, &str)]) -> Response<Body> {
