@@ -69,7 +69,11 @@ impl Lease {
     /// Asks once: the clock is read, the log proves itself and tells its head, the index reaches that head; only then is
     /// the index fresh as of the moment before the asking.
     pub async fn ask_once(&mut self) {
-        let asked = self.ambient.boot_ms();
+        self.ask_as_of(self.ambient.boot_ms()).await;
+    }
+
+    /// As [`ask_once`](Self::ask_once), for a caller that did something of its own between reading the clock and asking.
+    pub async fn ask_as_of(&mut self, asked: u64) {
         let pulse = match self.log.pulse().await {
             Ok(pulse) => pulse,
             Err(error) => {

@@ -4,8 +4,11 @@
 //! [`Fleet`] knows until when each guard could go on with what it had, whatever becomes of it. Everything here is decided
 //! from two clocks that are passed in, under one lock that is held for microseconds.
 
+mod link;
 mod member;
 mod receipt;
+mod registry;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -14,14 +17,18 @@ use std::time::Duration;
 
 use domain::{KeyId, Position, TenantId, Timestamp};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use wire::RunId;
 
+pub(crate) use crate::fleet::link::{FleetLink, NotRegistered};
 pub(crate) use crate::fleet::member::{GuardId, Introduction, Member, MemberState, Told};
-use crate::fleet::receipt::Target;
 pub(crate) use crate::fleet::receipt::{By, Receipt, TargetState};
+use crate::fleet::receipt::{NOT_READ, Target, Who};
+use crate::fleet::registry::Registry;
+pub(crate) use crate::fleet::registry::{Peer, guard_entry, server_entry};
 
 /// How far clocks may drift apart within one bound.
-pub(crate) const DRIFT: Duration = Duration::from_millis(500);
+const DRIFT_MS: u64 = 500;
 /// Guards that one server takes: each costs it a lease a second, and a place in every receipt.
 pub(crate) const MAX_GUARDS: usize = 10_000;
 /// How long a guard that is gone is still shown.
@@ -39,8 +46,8 @@ pub(crate) enum Strangers {
     None,
     /// Those that an earlier process of this server gave, until they run out.
     OfBefore,
-    /// Other servers give some, all the time.
-    Always,
+    /// Other servers give some, all the time; who they are stands in the registry, where this server's run is this one.
+    Registered(RunId),
 }
 
 /// Why a guard is not heard.
@@ -54,7 +61,7 @@ pub(crate) enum NotHeard {
     Full,
 }
 
-/// All verifiers and open receipts of one server.
+/// All verifiers that one server knows, and its open receipts.
 pub(crate) struct Fleet {
     inner: Mutex<Inner>,
     /// Raised with everything that may complete a receipt.
@@ -65,11 +72,20 @@ pub(crate) struct Fleet {
     known_from: u64,
     /// What this server is called in receipts.
     name: Box<str>,
+    /// Up to which revision the registry has been heard.
+    seen: watch::Sender<u64>,
+    /// There is something to tell the other servers.
+    news: Notify,
+    /// There is something to delete from the registry.
+    chores: Notify,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// Those that registered here.
     guards: HashMap<GuardId, Member>,
+    /// Where several servers are on one log.
+    registry: Option<Registry>,
     /// By the position of what is to be enforced.
     open: BTreeMap<Position, Receipt>,
     closed: BTreeMap<Position, Receipt>,
@@ -86,18 +102,24 @@ pub(crate) struct Ending {
 impl Fleet {
     /// A fleet without guards.
     pub(crate) fn new(name: &str, max_staleness: Duration, boot_ms: u64, strangers: Strangers) -> Self {
-        let bound = max_staleness + DRIFT;
-        let bound_ms = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        let bound_ms = u64::try_from(max_staleness.as_millis()).unwrap_or(u64::MAX).saturating_add(DRIFT_MS);
+        let registry = match strangers {
+            Strangers::Registered(run) => Some(Registry::new(run)),
+            Strangers::None | Strangers::OfBefore => None,
+        };
         Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner { registry, ..Inner::default() }),
             changed: watch::Sender::new(0),
             bound_ms,
             known_from: match strangers {
                 Strangers::None => 0,
                 Strangers::OfBefore => boot_ms.saturating_add(bound_ms),
-                Strangers::Always => u64::MAX,
+                Strangers::Registered(_) => NOT_READ,
             },
             name: name.into(),
+            seen: watch::Sender::new(0),
+            news: Notify::new(),
+            chores: Notify::new(),
         }
     }
 
@@ -124,6 +146,9 @@ impl Fleet {
     /// Whose guard it is, and what it said of itself.
     pub(crate) fn introduced(&self, guard: GuardId, operator: KeyId) -> Result<Introduction, NotHeard> {
         let inner = self.inner.lock();
+        if inner.registry.as_ref().is_some_and(|registry| !registry.is_own(guard)) {
+            return Err(NotHeard::Unknown);
+        }
         let member = inner.guards.get(&guard).filter(|member| !member.left).ok_or(NotHeard::Unknown)?;
         if member.introduction.operator == operator {
             Ok(member.introduction.clone())
@@ -132,11 +157,15 @@ impl Fleet {
         }
     }
 
-    /// Notes that a guard may go on for a bound from now, before it is told so. `boot_ms` is read after the lease's facts.
-    pub(crate) fn grant(&self, guard: GuardId, boot_ms: u64) {
-        if let Some(member) = self.inner.lock().guards.get_mut(&guard) {
-            member.granted(boot_ms);
+    /// Notes that a guard may go on for a bound from now, before it is told so. `boot_ms` is read after the lease's facts. It
+    /// must belong to this server still: the proof may be newer than the last look at that.
+    pub(crate) fn grant(&self, guard: GuardId, boot_ms: u64) -> Result<(), NotHeard> {
+        let mut inner = self.inner.lock();
+        if inner.registry.as_ref().is_some_and(|registry| !registry.is_own(guard)) {
+            return Err(NotHeard::Unknown);
         }
+        inner.guards.get_mut(&guard).ok_or(NotHeard::Unknown)?.granted(boot_ms);
+        Ok(())
     }
 
     /// A guard says how far it has come, and what it holds if it tells.
@@ -144,9 +173,18 @@ impl Fleet {
         let mut inner = self.inner.lock();
         let Some(member) = inner.guards.get_mut(&guard) else { return };
         member.heard(applied, told, boot_ms);
-        inner.enforce(guard, By::Report, boot_ms, |position| position <= applied);
+        inner.enforce(Who::Guard(guard), By::Report, boot_ms, |position| position <= applied);
+        self.tell(&mut inner, guard);
         drop(inner);
         self.raise();
+    }
+
+    /// Has the other servers told of a guard.
+    fn tell(&self, inner: &mut Inner, guard: GuardId) {
+        if let Some(registry) = &mut inner.registry {
+            registry.untold.insert(guard);
+            self.news.notify_one();
+        }
     }
 
     /// A guard answers nobody any more.
@@ -156,9 +194,10 @@ impl Fleet {
             member.left = true;
             member.last_heard = boot_ms;
         }
-        inner.enforce(guard, By::Left, boot_ms, |_| true);
+        inner.enforce(Who::Guard(guard), By::Left, boot_ms, |_| true);
         drop(inner);
         self.raise();
+        self.chores.notify_one();
     }
 
     /// Opens the receipt of an ending that is effective here. To be called once the index has applied its position: leases
@@ -169,13 +208,12 @@ impl Fleet {
         {
             return receipt.clone();
         }
-        let by_then = boot_ms.saturating_add(self.bound_ms);
         let guards = inner.guards.values();
         let mut targets: Vec<Target> = guards
             .filter(|member| member.introduction.tenant == ending.tenant && !member.left)
-            .filter_map(|member| member.target(ending.position, boot_ms, by_then))
+            .filter_map(|member| member.target(ending.position, boot_ms, boot_ms))
             .collect();
-        targets.sort_by(|a, b| a.name.cmp(&b.name).then(a.guard_id.cmp(&b.guard_id)));
+        targets.sort_by(|a, b| a.order().cmp(&b.order()));
         targets.insert(0, Target::this_server(&self.name));
         let strangers_until = (boot_ms < self.known_from).then_some(self.known_from);
         let mut receipt = Receipt { ending, begun: boot_ms, strangers_until, targets };
@@ -209,12 +247,22 @@ impl Fleet {
         inner.forget(boot_ms);
     }
 
-    /// All guards of a tenant, or all.
+    /// The guards that registered here.
+    pub(crate) fn own_members(&self) -> Vec<Member> {
+        self.inner.lock().guards.values().cloned().collect()
+    }
+
+    /// All guards of a tenant, or all, of whichever server.
     pub(crate) fn members(&self, tenant: Option<&TenantId>) -> Vec<Member> {
         let inner = self.inner.lock();
+        let mut known: HashMap<GuardId, Member> = inner.guards.clone();
+        if let Some(registry) = &inner.registry {
+            known.extend(registry.members(&inner.guards));
+        }
+        drop(inner);
         let wanted =
-            inner.guards.values().filter(|member| tenant.is_none_or(|t| member.introduction.tenant == *t));
-        let mut members: Vec<Member> = wanted.cloned().collect();
+            known.into_values().filter(|member| tenant.is_none_or(|t| member.introduction.tenant == *t));
+        let mut members: Vec<Member> = wanted.collect();
         members.sort_by(|a, b| a.order().cmp(&b.order()));
         members
     }
@@ -226,7 +274,10 @@ impl Fleet {
 
     /// Whether guards that this server cannot name may still go on.
     pub(crate) fn has_strangers(&self, boot_ms: u64) -> bool {
-        boot_ms < self.known_from
+        match &self.inner.lock().registry {
+            Some(registry) => registry.passed_at.is_none_or(|at| boot_ms > at.saturating_add(self.bound_ms)),
+            None => boot_ms < self.known_from,
+        }
     }
 
     /// Raised with every change; to be subscribed before a receipt is looked at.
@@ -240,11 +291,11 @@ impl Fleet {
 }
 
 impl Inner {
-    /// Notes that a guard has enforced what `covers`.
-    fn enforce(&mut self, guard: GuardId, by: By, boot_ms: u64, covers: impl Fn(Position) -> bool) {
+    /// Notes that a verifier has enforced what `covers`.
+    fn enforce(&mut self, who: Who, by: By, boot_ms: u64, covers: impl Fn(Position) -> bool) {
         for (position, receipt) in &mut self.open {
             if covers(*position) {
-                receipt.enforce(guard, by, boot_ms);
+                receipt.enforce(who, by, boot_ms);
             }
         }
         self.settle();

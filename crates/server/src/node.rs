@@ -14,6 +14,7 @@ mod usage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,9 +29,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
+use wire::RunId;
 
 use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
-use crate::fleet::{Fleet, Strangers};
+use crate::fleet::{Fleet, FleetLink, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
 use crate::node::folder::Folder;
@@ -94,7 +96,6 @@ impl Node {
             .map_err(|reason| StartError::LeakKeys { reason })?;
         let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
         let opened = open_log(&config, &folder, &*ambient).await?;
-        let strangers = strangers(&opened).await;
         // The recorder first: metrics that are written before it is there go nowhere.
         let meters = Meters::new();
         let stores =
@@ -113,6 +114,7 @@ impl Node {
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
         let webhooks = open_webhooks(&config, &folder, opened.log.log_id()).await;
+        let strangers = strangers(&opened, usage.run).await;
         let (stopping, stopped) = watch::channel(false);
         let app = Arc::new(assemble(
             &config,
@@ -211,6 +213,9 @@ impl Node {
         stopping.send_replace(true);
         listening.stop().await;
         usage.leave().await;
+        if let Some(link) = &app.link {
+            link.leave().await;
+        }
         workers.shutdown().await;
         match Arc::into_inner(projection) {
             Some(projection) => {
@@ -242,10 +247,13 @@ impl Node {
             ambient: Arc::clone(&app.ambient),
             state: Arc::clone(&app.lease),
         };
-        let announced = self.usage.announced();
+        let (announced, link, beside) = (self.usage.announced(), app.link.clone(), Arc::clone(app));
         let keep = async {
             announced.await;
-            lease.keep().await;
+            match link {
+                Some(link) => fleet::prove(beside, link, lease).await,
+                None => lease.keep().await,
+            }
         };
         self.workers.spawn(supervise("lease keeper", Arc::clone(app), failed.clone(), keep));
         let stream = self.nats.as_ref().map(|nats| nats.usage.clone());
@@ -259,6 +267,9 @@ impl Node {
         self.workers.spawn(supervise("projection", Arc::clone(app), failed.clone(), watch));
         self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
         self.workers.spawn(supervise("fleet", Arc::clone(app), failed.clone(), fleet::run(Arc::clone(app))));
+        if let Some(link) = &app.link {
+            start_fleet_workers(&mut self.workers, app, link, failed);
+        }
         if role == Role::All {
             let expire = expiry::run(Arc::clone(app));
             self.workers.spawn(supervise("expiry worker", Arc::clone(app), failed.clone(), expire));
@@ -291,6 +302,22 @@ async fn open_webhooks(config: &ServeConfig, folder: &Folder, log_id: LogId) -> 
     let reach = if config.webhooks_allow_private { Reach::Anywhere } else { Reach::Public };
     let place = RecordPlace::webhooks(folder.records());
     Webhooks::open(place, log_id, reach, config.webhooks_retry.clone()).await
+}
+
+/// What several servers on one log need of each other.
+fn start_fleet_workers(
+    workers: &mut JoinSet<()>,
+    app: &Arc<App>,
+    link: &Arc<FleetLink>,
+    failed: &watch::Sender<Option<String>>,
+) {
+    let mut spawn = |name, work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+        workers.spawn(supervise(name, Arc::clone(app), failed.clone(), work));
+    };
+    spawn("fleet entry", Box::pin(fleet::stay(Arc::clone(app), Arc::clone(link))));
+    spawn("fleet registry", Box::pin(fleet::follow(Arc::clone(app), Arc::clone(link))));
+    spawn("fleet speaker", Box::pin(fleet::say(Arc::clone(app), Arc::clone(link))));
+    spawn("fleet listener", Box::pin(fleet::listen(Arc::clone(app), Arc::clone(link))));
 }
 
 async fn open_log(
@@ -364,6 +391,10 @@ fn assemble(
         meter: Arc::clone(&usage.meter),
         fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
         webhooks,
+        link: opened.nats.as_ref().map(|nats| {
+            let registry = nats.fleet.clone();
+            Arc::new(FleetLink::new(registry, usage.run, &usage.server, config.max_staleness))
+        }),
         policies: PolicyWatch::default(),
         projection: Arc::downgrade(projection),
         ambient,
@@ -382,9 +413,9 @@ fn assemble(
 }
 
 /// Whether guards that this process has not heard of may still accept keys.
-async fn strangers(opened: &Opened) -> Strangers {
+async fn strangers(opened: &Opened, run: RunId) -> Strangers {
     match (&opened.nats, opened.log.head().await) {
-        (Some(_), _) => Strangers::Always,
+        (Some(_), _) => Strangers::Registered(run),
         (None, Ok(head)) if head == Position::NONE => Strangers::None,
         (None, _) => Strangers::OfBefore,
     }

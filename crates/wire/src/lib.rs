@@ -6,6 +6,7 @@ mod canonical;
 mod decode;
 mod encode;
 mod export;
+pub mod fleet;
 pub mod guard;
 mod hex;
 mod notice;

@@ -24,7 +24,14 @@ impl Place {
 
 async fn wipe(url: &str) {
     let js = outsider(url).await;
-    for stream in ["RESCIND_LOG", "RESCIND_PULSE", "RESCIND_FEED", "KV_RESCIND_SEALS"] {
+    for stream in [
+        "RESCIND_LOG",
+        "RESCIND_PULSE",
+        "RESCIND_FEED",
+        "RESCIND_USAGE",
+        "KV_RESCIND_FLEET",
+        "KV_RESCIND_SEALS",
+    ] {
         let _ = js.delete_stream(stream).await;
     }
 }

@@ -7,6 +7,7 @@ mod batches;
 mod contract;
 mod faults;
 mod feed;
+mod fleet;
 mod given;
 mod starting;
 mod usage;

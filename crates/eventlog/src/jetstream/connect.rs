@@ -14,9 +14,10 @@ use tokio::time::{Instant, timeout};
 
 use super::durability;
 use super::feed::NoticeFeed;
+use super::fleet::FleetRegistry;
 use super::log::{Core, JetStreamLog};
 use super::seals::JetStreamSeals;
-use super::streams::{self, feed_config, log_config, pulse_config, usage_config};
+use super::streams::{self, feed_config, fleet_config, log_config, pulse_config, usage_config};
 use super::usage::UsageStream;
 use crate::port::{Durability, NewEvent};
 
@@ -159,6 +160,8 @@ pub struct JetStream {
     pub feed: NoticeFeed,
     /// What servers report of usage.
     pub usage: UsageStream,
+    /// Which servers and guards there are.
+    pub fleet: FleetRegistry,
 }
 
 impl JetStream {
@@ -182,6 +185,7 @@ impl JetStream {
         streams::ensure(&js, pulse_config(config.replicas)).await?;
         streams::ensure(&js, feed_config(config.replicas)).await?;
         streams::ensure(&js, usage_config(config.replicas)).await?;
+        streams::ensure(&js, fleet_config(config.replicas)).await?;
         let seals = JetStreamSeals::open(&js, config.replicas).await?;
         let replicas = info.config.num_replicas;
         if replicas == 1 && client.server_info().cluster.is_some() {
@@ -196,8 +200,8 @@ impl JetStream {
         }
         let core = Arc::new(Core::new(client, js, log_id, replicas, durability, connects).await?);
         let log = Arc::new(JetStreamLog::start(Arc::clone(&core)));
-        let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(core));
-        Ok(Self { log, seals, feed, usage })
+        let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(Arc::clone(&core)));
+        Ok(Self { log, seals, feed, usage, fleet: FleetRegistry::new(core) })
     }
 
     /// Takes no more appends, waits a bounded time for those that are under way, and says good-bye to the server.

@@ -20,6 +20,8 @@ pub(super) const FEED: &str = "RESCIND_FEED";
 
 /// The stream of usage reports.
 pub(super) const USAGE: &str = "RESCIND_USAGE";
+/// The stream behind the key-value bucket `RESCIND_FLEET`: who is in the fleet, one message a server and guard.
+pub(super) const FLEET: &str = "KV_RESCIND_FLEET";
 
 /// What stands before a stream's name in the subject of its events.
 pub(super) const EVENTS_PREFIX: &str = "rescind.events.";
@@ -29,6 +31,10 @@ pub(super) const PULSE_PREFIX: &str = "rescind.pulse.";
 pub(super) const NOTICES_PREFIX: &str = "rescind.notices.";
 /// What stands before run and kind in the subject of a usage report.
 pub(super) const USAGE_PREFIX: &str = "rescind.usage.";
+/// What stands before the name of a server or a guard in the subject of its entry.
+pub(super) const FLEET_PREFIX: &str = "$KV.RESCIND_FLEET.";
+/// What stands before a server's run in the subject of what it tells the others; kept nowhere.
+pub(super) const FLEET_TELLS_PREFIX: &str = "rescind.fleet.";
 /// Where the server repeats each notice for whoever listens now: outside the feed's own subjects.
 const LIVE: &str = "rescind.live.>";
 
@@ -88,6 +94,21 @@ pub(super) fn usage_config(replicas: usize) -> Config {
         storage: StorageType::File,
         num_replicas: replicas,
         allow_rollup: true,
+        ..Config::default()
+    }
+}
+
+/// An entry stays until it is deleted, and what marks its deletion goes by itself: guards come and go for years.
+pub(super) fn fleet_config(replicas: usize) -> Config {
+    Config {
+        name: FLEET.to_owned(),
+        subjects: vec![format!("{FLEET_PREFIX}>")],
+        max_messages_per_subject: 1,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        allow_direct: true,
+        allow_rollup: true,
+        allow_message_ttl: true,
         ..Config::default()
     }
 }
@@ -214,6 +235,8 @@ fn check(info: Info, wanted: &Config) -> Result<Info, ConnectError> {
     } else if !history {
         if is.max_messages_per_subject != wanted.max_messages_per_subject {
             Some(format!("max_msgs_per_subject is not {}", wanted.max_messages_per_subject))
+        } else if wanted.allow_message_ttl && !is.allow_message_ttl {
+            Some("allow_msg_ttl must be set".to_owned())
         } else {
             (wanted.allow_rollup && !is.allow_rollup).then(|| "allow_rollup_hdrs must be set".to_owned())
         }

@@ -1,31 +1,21 @@
 //! The stream of usage reports: bytes that every server adds and every server follows, kept as long as their details matter.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::header::{HeaderMap, NATS_MESSAGE_ID, NATS_ROLLUP};
-use async_nats::jetstream::consumer::pull::{self, Config};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
 use thiserror::Error;
-use tokio::sync::watch;
-use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::connect::ANSWER_LIMIT;
 use super::log::Core;
+use super::reader::Reader;
 use super::streams::{self, Missing, USAGE, USAGE_PREFIX};
 
 /// One pull of reports: each may be near a megabyte, and there is one a second and server.
 const PULL_BATCH: usize = 200;
-/// How long one pull waits on the server.
-const PULL_EXPIRES: Duration = Duration::from_secs(5);
-/// The server speaks so often while there is nothing; two missed beats end a consumer.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// The server forgets a consumer whose follower is gone after so long.
-const CONSUMER_IDLE: Duration = Duration::from_secs(30);
 
 /// The largest report, in bytes: below what every server takes as one message that can hold our events.
 pub const REPORT_MAX: usize = 512 * 1024;
@@ -121,31 +111,15 @@ impl UsageStream {
     /// # Errors
     /// [`UsageStreamError`].
     pub async fn follow(&self, after: u64) -> Result<UsageFollower, UsageStreamError> {
-        let mut connects = self.core.connects.clone();
-        connects.mark_unchanged();
-        let config = Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
-            ack_policy: AckPolicy::None,
-            memory_storage: true,
-            inactive_threshold: CONSUMER_IDLE,
-            ..Config::default()
-        };
-        let stream = self.core.js.get_stream_no_info(USAGE).await.map_err(|error| failed(&error))?;
-        let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
-        let pull =
-            consumer.stream().max_messages_per_batch(PULL_BATCH).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
-        let messages = pull.messages().await.map_err(|error| failed(&error))?;
-        Ok(UsageFollower { messages, connects, delivered: 0 })
+        let policy = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
+        let reader = Reader::open(&self.core, USAGE, (policy, None), PULL_BATCH).await;
+        Ok(UsageFollower { reader: reader.map_err(|error| failed(&error))? })
     }
 }
 
 /// One reader of the stream. After an error it is of no more use: follow again from the last report that was taken in.
 pub struct UsageFollower {
-    messages: pull::Stream,
-    /// A new connection may have lost what the old one carried, so a follower never outlives its connection.
-    connects: watch::Receiver<u64>,
-    /// The consumer's own count, which has no holes: one that is missing was lost on the way.
-    delivered: u64,
+    reader: Reader,
 }
 
 impl UsageFollower {
@@ -154,37 +128,9 @@ impl UsageFollower {
     /// # Errors
     /// [`UsageStreamError`] when the consumer has ended or something was lost on the way.
     pub async fn next(&mut self) -> Result<Vec<StoredReport>, UsageStreamError> {
-        let mut reports = vec![self.receive().await?];
-        while reports.len() < PULL_BATCH {
-            match unconstrained(self.receive()).now_or_never() {
-                Some(Ok(report)) => reports.push(report),
-                // Trouble is met again by the next call, after what has come is taken in.
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "reports of usage broke off");
-                    self.delivered = u64::MAX;
-                    break;
-                }
-                None => break,
-            }
-        }
-        Ok(reports)
-    }
-
-    async fn receive(&mut self) -> Result<StoredReport, UsageStreamError> {
-        let message = tokio::select! {
-            biased;
-            _ = self.connects.changed() => return Err(failed("the connection to NATS was made anew")),
-            message = self.messages.next() => message,
-        };
-        let message = message.ok_or_else(|| failed("its consumer has ended"))?;
-        let message = message.map_err(|error| failed(&error))?;
-        let info = message.info().map_err(|error| failed(&error))?;
-        let (sequence, nth) = (info.stream_sequence, info.consumer_sequence);
-        if nth != self.delivered.wrapping_add(1) {
-            return Err(failed("a report was lost on the way"));
-        }
-        self.delivered = nth;
-        Ok(StoredReport { sequence, payload: message.message.payload.clone() })
+        let messages = self.reader.next().await.map_err(|error| failed(&error))?;
+        let reports = messages.into_iter();
+        Ok(reports.map(|one| StoredReport { sequence: one.sequence, payload: one.message.payload }).collect())
     }
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use domain::{EventId, IdError, KeyId, Position, TenantId};
 
-use crate::fleet::DRIFT;
-use crate::fleet::receipt::{By, Target, TargetState};
+use crate::fleet::DRIFT_MS;
+use crate::fleet::receipt::{By, Target, TargetState, Who};
 
 /// A guard that has said nothing for so long, in milliseconds, is behind: it reports each second.
 const SILENT_MS: u64 = 2_500;
@@ -92,6 +92,8 @@ pub(crate) struct Member {
     pub(crate) last_heard: u64,
     /// When it last said that it had applied everything.
     pub(crate) whole_at: Option<u64>,
+    /// The server that it belongs to says that it can accept nothing by what it has.
+    pub(crate) over: bool,
     /// When it last got a lease.
     granted: Option<u64>,
 }
@@ -106,6 +108,7 @@ impl Member {
             left: false,
             last_heard: boot_ms,
             whole_at: None,
+            over: false,
             granted: None,
         }
     }
@@ -134,14 +137,23 @@ impl Member {
 
     /// Until when it can go on with what it has, drift included; none if it never got a lease.
     pub(crate) fn accepts_until(&self) -> Option<u64> {
-        let drift = u64::try_from(DRIFT.as_millis()).unwrap_or(u64::MAX);
-        Some(self.granted?.saturating_add(self.introduction.max_staleness_ms).saturating_add(drift))
+        Some(self.granted?.saturating_add(self.bound()))
+    }
+
+    /// How long it goes on after a proof at the most, drift included.
+    fn bound(&self) -> u64 {
+        self.introduction.max_staleness_ms.saturating_add(DRIFT_MS)
+    }
+
+    /// Whether who was last heard then is behind.
+    pub(crate) const fn is_silent(last_heard: u64, boot_ms: u64) -> bool {
+        boot_ms > last_heard.saturating_add(SILENT_MS)
     }
 
     /// Whether it can accept nothing any more.
     pub(crate) fn is_over(&self, boot_ms: u64) -> bool {
-        let silent = boot_ms > self.last_heard.saturating_add(SILENT_MS);
-        self.left || self.accepts_until().map_or(silent, |until| boot_ms > until)
+        let silent = Self::is_silent(self.last_heard, boot_ms);
+        self.left || self.over || self.accepts_until().map_or(silent, |until| boot_ms > until)
     }
 
     /// How it does, where the tenant's last notice is `last_notice`.
@@ -150,26 +162,27 @@ impl Member {
             MemberState::Gone
         } else if self.stale || self.granted.is_none() {
             MemberState::Stale
-        } else if self.applied < last_notice || boot_ms > self.last_heard.saturating_add(SILENT_MS) {
+        } else if self.applied < last_notice || Self::is_silent(self.last_heard, boot_ms) {
             MemberState::Lagging
         } else {
             MemberState::Current
         }
     }
 
-    /// Its place in a receipt for `position`; none for one that has accepted nothing yet: whatever it gets from now on
-    /// includes that position.
-    pub(crate) fn target(&self, position: Position, boot_ms: u64, by_then: u64) -> Option<Target> {
-        let until = self.accepts_until()?;
+    /// Its place in a receipt for `position` that was begun then; none for one that has accepted nothing yet: whatever it gets
+    /// from now on includes that position.
+    pub(crate) fn target(&self, position: Position, boot_ms: u64, begun: u64) -> Option<Target> {
+        // A lease that was given later asks for the notice.
+        let until = self.accepts_until()?.min(begun.saturating_add(self.bound()));
         let state = if self.applied >= position {
-            TargetState::Enforced { by: By::Report, after_ms: 0 }
-        } else if boot_ms > until {
-            TargetState::Enforced { by: By::Bound, after_ms: 0 }
+            TargetState::Enforced { by: By::Report, after_ms: boot_ms.saturating_sub(begun) }
+        } else if self.over || boot_ms > until {
+            TargetState::Enforced { by: By::Bound, after_ms: until.min(boot_ms).saturating_sub(begun) }
         } else {
-            TargetState::Outstanding { until: until.min(by_then) }
+            TargetState::Outstanding { until }
         };
         let Introduction { guard_id, name, .. } = &self.introduction;
-        Some(Target { guard_id: Some(*guard_id), name: name.clone(), state })
+        Some(Target { who: Who::Guard(*guard_id), name: name.clone(), state })
     }
 
     /// By tenant, name and id.

@@ -1,5 +1,7 @@
 //! A receipt: who has enforced an ending, when and how that is known, and who is outstanding.
 
+use wire::RunId;
+
 use crate::fleet::{Ending, GuardId};
 
 /// How it is known that a verifier refuses.
@@ -7,7 +9,7 @@ use crate::fleet::{Ending, GuardId};
 pub(crate) enum By {
     /// This server's own index refuses.
     Index,
-    /// The guard said that it has applied the notice.
+    /// It said that it has applied the ending.
     Report,
     /// Its bound has passed: without a newer lease it refuses everything, and a newer lease asks for the notice.
     Bound,
@@ -35,11 +37,39 @@ pub(crate) enum TargetState {
     Outstanding { until: u64 },
 }
 
+/// Which verifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    /// The server that keeps the receipt.
+    Here,
+    /// Another one on the same log.
+    Server(RunId),
+    /// A guard, of whichever server.
+    Guard(GuardId),
+}
+
+impl Who {
+    /// `server` or `guard`.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Here | Self::Server(_) => "server",
+            Self::Guard(_) => "guard",
+        }
+    }
+
+    /// Which run of a guard.
+    pub(crate) fn guard_id(self) -> Option<String> {
+        match self {
+            Self::Here | Self::Server(_) => None,
+            Self::Guard(guard) => Some(guard.to_string()),
+        }
+    }
+}
+
 /// One verifier in a receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// None for this server.
-    pub(crate) guard_id: Option<GuardId>,
+    pub(crate) who: Who,
     pub(crate) name: Box<str>,
     pub(crate) state: TargetState,
 }
@@ -47,12 +77,20 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn this_server(name: &str) -> Self {
         Self {
-            guard_id: None,
+            who: Who::Here,
             name: name.into(),
             state: TargetState::Enforced { by: By::Index, after_ms: 0 },
         }
     }
+
+    /// Servers first, then by name.
+    pub(super) fn order(&self) -> (bool, &str, Who) {
+        (matches!(self.who, Who::Guard(_)), &self.name, self.who)
+    }
 }
+
+/// Until the registry of the fleet has been read, nobody can say until when somebody unknown may accept.
+pub(super) const NOT_READ: u64 = u64::MAX;
 
 /// Who has enforced one ending.
 #[derive(Clone, Debug)]
@@ -60,7 +98,7 @@ pub(crate) struct Receipt {
     pub(crate) ending: Ending,
     /// Boot time at which it was effective here.
     pub(crate) begun: u64,
-    /// Until this boot time guards that this server cannot name may accept.
+    /// Until this boot time guards that this server cannot name may accept; [`NOT_READ`] in a fleet of several servers.
     pub(crate) strangers_until: Option<u64>,
     pub(crate) targets: Vec<Target>,
 }
@@ -76,6 +114,11 @@ impl Receipt {
         self.targets.iter().any(|target| matches!(target.state, TargetState::Outstanding { .. }))
     }
 
+    /// Whether the registry of the fleet has not been read yet.
+    pub(crate) fn awaits_registry(&self) -> bool {
+        self.strangers_until == Some(NOT_READ)
+    }
+
     /// When time alone brings it further.
     pub(crate) fn next_bound(&self) -> Option<u64> {
         let outstanding = self.targets.iter().filter_map(|target| match target.state {
@@ -85,10 +128,10 @@ impl Receipt {
         outstanding.chain(self.strangers_until).min()
     }
 
-    /// Notes that a guard refuses.
-    pub(super) fn enforce(&mut self, guard: GuardId, by: By, boot_ms: u64) {
+    /// Notes that a verifier refuses.
+    pub(super) fn enforce(&mut self, who: Who, by: By, boot_ms: u64) {
         let after_ms = boot_ms.saturating_sub(self.begun);
-        let its = self.targets.iter_mut().filter(|target| target.guard_id == Some(guard));
+        let its = self.targets.iter_mut().filter(|target| target.who == who);
         for target in its {
             if matches!(target.state, TargetState::Outstanding { .. }) {
                 target.state = TargetState::Enforced { by, after_ms };

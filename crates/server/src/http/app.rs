@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use verify::{KeyIndex, Moment};
 
 use crate::config::Role;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, FleetLink};
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
@@ -89,6 +89,8 @@ pub(crate) struct App {
     pub(crate) fleet: Fleet,
     /// Where notices are sent to.
     pub(crate) webhooks: Webhooks,
+    /// Where that stands, if several servers are on the log.
+    pub(crate) link: Option<Arc<FleetLink>>,
     /// What the worker that applies policies has seen.
     pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.

@@ -6,7 +6,7 @@ use domain::{Permission, Position, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::fleet::{Member, MemberState};
+use crate::fleet::{Member, MemberState, Peer};
 use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::extract::{Params, Shared, parameter};
@@ -29,7 +29,7 @@ pub(crate) struct FleetJson {
     fleet: &'static str,
     /// The log's events that this server has applied.
     head: u64,
-    /// Servers first, then guards by tenant and name.
+    /// This server, the others on its log by name, then guards by tenant and name.
     verifiers: Vec<VerifierJson>,
 }
 
@@ -79,10 +79,14 @@ pub(crate) async fn list(
     let now = app.ambient.boot_ms();
     let guards = app.fleet.members(tenant.as_ref()).into_iter();
     let guards = guards.map(|member| guard(&member, state_of(&app, &member, now), now));
+    let mut peers = app.fleet.peers();
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    let head = app.index.applied();
+    let peers = peers.iter().map(|peer| other_server(peer, head, now));
     let body = FleetJson {
         fleet: if app.fleet.has_strangers(now) { "unknown" } else { "known" },
-        head: app.index.applied().get(),
-        verifiers: std::iter::once(this_server(&app, now)).chain(guards).collect(),
+        head: head.get(),
+        verifiers: std::iter::once(this_server(&app, now)).chain(peers).chain(guards).collect(),
     };
     Ok(axum::Json(body).into_response())
 }
@@ -106,10 +110,27 @@ fn this_server(app: &Shared, now: u64) -> VerifierJson {
     }
 }
 
-/// How every guard does.
+fn other_server(peer: &Peer, head: Position, now: u64) -> VerifierJson {
+    VerifierJson {
+        kind: "server",
+        name: peer.name.to_string(),
+        guard_id: None,
+        tenant: None,
+        version: peer.version.to_string(),
+        feed: "log".to_owned(),
+        applied: peer.applied.get(),
+        lag_ms: peer.proven_at.map(|at| now.saturating_sub(at)),
+        held: peer.held,
+        heard_ms_ago: now.saturating_sub(peer.last_heard),
+        max_staleness_ms: peer.max_staleness_ms,
+        state: peer.state(head, now).as_str(),
+    }
+}
+
+/// How every guard does that registered here.
 pub(crate) fn states(app: &App) -> Vec<MemberState> {
     let now = app.ambient.boot_ms();
-    app.fleet.members(None).iter().map(|member| state_of(app, member, now)).collect()
+    app.fleet.own_members().iter().map(|member| state_of(app, member, now)).collect()
 }
 
 fn state_of(app: &App, member: &Member, now: u64) -> MemberState {

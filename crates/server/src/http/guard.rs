@@ -10,7 +10,7 @@ use wire::guard::{
 };
 use wire::{format_rfc3339, hex};
 
-use crate::fleet::{GuardId, Introduction, NotHeard, Told};
+use crate::fleet::{GuardId, Introduction, NotHeard, NotRegistered, Told};
 use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
@@ -27,6 +27,15 @@ impl From<NotHeard> for Problem {
             NotHeard::Unknown => Self::new(&codes::GUARD_UNKNOWN),
             NotHeard::Elsewhere => Self::new(&codes::GUARD_ELSEWHERE),
             NotHeard::Full => Self::new(&codes::FLEET_FULL).retry(),
+        }
+    }
+}
+
+impl From<NotRegistered> for Problem {
+    fn from(reason: NotRegistered) -> Self {
+        match reason {
+            NotRegistered::NotHeard(reason) => reason.into(),
+            NotRegistered::Away(error) => Self::new(&codes::UNAVAILABLE).detail(error.to_string()).retry(),
         }
     }
 }
@@ -70,7 +79,10 @@ pub(crate) async fn register(
         feed: body.feed.into(),
         max_staleness_ms,
     };
-    app.fleet.register(introduction, app.ambient.boot_ms())?;
+    match &app.link {
+        Some(link) => link.register(&app.fleet, introduction, &*app.ambient).await?,
+        None => app.fleet.register(introduction, app.ambient.boot_ms())?,
+    }
     // Now that every receipt knows it: whatever it rests on must have what came before.
     let head = app
         .log
@@ -103,14 +115,15 @@ pub(crate) async fn lease(
     let applied = Position::new(body.applied);
     // The proof before what it proves: what is read after it is at least as new.
     let proven_at = app.index.proven_at().ok_or_else(|| Problem::new(&codes::STALE).retry())?;
+    let now = app.ambient.boot_ms();
+    // Before what the lease asks for is read: a receipt that does not know of this lease was opened before, and then the
+    // lease asks for its notice. And with the proof at hand, which may be newer than the look at whose guard it is.
+    app.fleet.grant(guard, now)?;
     let head = app.index.applied();
     let last_notice =
         app.index.tenant(&introduction.tenant).map_or(Position::NONE, |tenant| tenant.last_notice);
-    let now = app.ambient.boot_ms();
     let told = Told { held: body.held, stale: body.stale, whole: applied >= last_notice };
     app.fleet.heard(guard, applied, Some(told), now);
-    // Before it is sent: once it is, the guard may go on by it.
-    app.fleet.grant(guard, now);
     let answer = LeaseGranted {
         nonce: body.nonce,
         log_id: app.log.log_id().to_string(),

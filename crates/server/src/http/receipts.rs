@@ -88,9 +88,11 @@ pub(crate) struct ReceiptJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Enforced)]
 struct EnforcedJson {
+    /// `server` or `guard`.
+    kind: &'static str,
     /// What people call it.
     name: String,
-    /// Which guard; null for the server itself.
+    /// Which guard; null for a server.
     guard_id: Option<String>,
     /// How that is known: `index` (the server itself), `report` (it said so), `bound` (without hearing it refuses everything
     /// by now), `left` (it answers nobody any more).
@@ -103,9 +105,11 @@ struct EnforcedJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Outstanding)]
 struct OutstandingJson {
+    /// `server` or `guard`.
+    kind: &'static str,
     /// What people call it.
     name: String,
-    /// Which guard.
+    /// Which guard; null for a server.
     guard_id: Option<String>,
     /// It refuses by itself after so long at the latest, though nobody reaches it.
     refuses_within_ms: u64,
@@ -117,14 +121,14 @@ impl ReceiptJson {
         let mut outstanding = Vec::new();
         for target in &receipt.targets {
             let name = target.name.to_string();
-            let guard_id = target.guard_id.map(|guard| guard.to_string());
+            let (kind, guard_id) = (target.who.kind(), target.who.guard_id());
             match target.state {
                 TargetState::Enforced { by, after_ms } => {
-                    enforced.push(EnforcedJson { name, guard_id, by: by.as_str(), after_ms });
+                    enforced.push(EnforcedJson { kind, name, guard_id, by: by.as_str(), after_ms });
                 }
                 TargetState::Outstanding { until } => {
                     let refuses_within_ms = until.saturating_sub(boot_ms);
-                    outstanding.push(OutstandingJson { name, guard_id, refuses_within_ms });
+                    outstanding.push(OutstandingJson { kind, name, guard_id, refuses_within_ms });
                 }
             }
         }
@@ -156,6 +160,10 @@ pub(crate) async fn enforced(
     }
     let ending = Ending { tenant: tenant.clone(), position, at };
     let receipt = app.fleet.open(ending, app.ambient.boot_ms());
+    if let Some(link) = app.link.as_ref().filter(|_| receipt.awaits_registry()) {
+        // Whether somebody waits for it or not: the receipt may be read later.
+        link.want_barrier();
+    }
     let receipt = until_complete(app, receipt, until, strangers).await;
     Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
 }
@@ -169,7 +177,8 @@ async fn until_complete(app: &Shared, mut receipt: Receipt, until: Instant, stra
         if let Some(later) = app.fleet.receipt(receipt.ending.position, now) {
             receipt = later;
         }
-        if receipt.is_complete() || (!strangers && !receipt.has_outstanding()) {
+        let known = receipt.is_complete() || !(strangers || receipt.awaits_registry());
+        if known && !receipt.has_outstanding() {
             break;
         }
         // What time alone completes is looked at when it is up.

@@ -28,7 +28,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct KeptUsage {
     pub(crate) record: UsageRecord,
     pub(crate) meter: Arc<UsageMeter>,
-    run: RunId,
+    pub(crate) run: RunId,
     pub(crate) server: Box<str>,
     announced: watch::Sender<bool>,
     leave: watch::Sender<bool>,
