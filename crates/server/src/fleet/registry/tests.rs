@@ -134,12 +134,11 @@ fn servers_and_their_guards_report_and_nobody_speaks_for_others() {
     fleet.hear_server(&says(2, 8, vec![of_guard(1, 8)]), 11);
     fleet.hear_server(&says(3, 9, vec![of_guard(1, 9)]), 12);
     let receipt = fleet.receipt(at(9), 12).unwrap();
-    let until = 10 + OVER;
     let wanted = [
         ("one", "index", 0),
-        ("server-2", "until", until),
+        ("server-2", "until", OVER),
         ("server-3", "report", 2),
-        ("mailer-1", "until", until),
+        ("mailer-1", "until", OVER),
     ];
     assert_eq!(told(&receipt), wanted, "the guard is not the third server's");
     fleet.hear_server(&says(2, 9, vec![of_guard(1, 9)]), 14);
@@ -216,7 +215,7 @@ fn who_leaves_holds_nobody_up() {
     let _ = opened(&fleet, 9, 10);
     fleet.take_in(vec![gone(of(2, 1, 0), 5), gone(server(2, 0), 6)], true, 3_000);
     let receipt = fleet.receipt(at(9), 3_000).unwrap();
-    let wanted = [("server-2", "left", 2_990), ("mailer-1", "left", 2_990), ("mailer-2", "until", 10 + OVER)];
+    let wanted = [("server-2", "left", 2_990), ("mailer-1", "left", 2_990), ("mailer-2", "until", OVER)];
     assert_eq!(told(&receipt)[1..], wanted, "its guards go on by what it gave them until then");
     let receipt = opened(&fleet, 10, 3_010);
     assert_eq!(told(&receipt)[1..], [("mailer-2", "until", 3_000 + OVER)]);
