@@ -24,8 +24,8 @@ const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 /// Nobody waits for a guard that leaves: the server counts it as gone after its bound in any case.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
-/// The longest pause that a server may ask for. A guard that waits longer is stale anyhow.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The longest pause that a server may ask for. Its own bound is a few seconds.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything that the guard's tasks share.
 pub(crate) struct Link {

@@ -4,14 +4,14 @@ use std::collections::{HashMap, VecDeque};
 
 use domain::{Position, Timestamp};
 use verify::{Moment, Verdict};
-use wire::guard::{FilledKey, LeaseGranted};
+use wire::guard::{FilledKey, FilledTenant, LeaseGranted, SnapshotBegin};
 use wire::{Heard, NoticeKind};
 
 use super::given::{
     BOUND, LOG, NOW, acme, all, answer, filled, granted, key_id, notice, owner, recall, token,
 };
 use crate::core::planted::GuardBug;
-use crate::core::{Arrived, Capacity, Core, FillTicket, Judged, Outcome};
+use crate::core::{Arrived, Capacity, Core, FillTicket, Judged, Load, LoadTicket, Outcome};
 use crate::requirement::Requirement;
 
 const KEYS: u8 = 4;
@@ -152,13 +152,20 @@ struct World {
     cut_off_at: Option<u64>,
     fills: Vec<(FillTicket, Vec<u8>, Option<u64>)>,
     leases: Vec<LeaseGranted>,
+    /// A replica's load, the position of its snapshot and the key that is next.
+    load: Option<(LoadTicket, u64, u8)>,
     /// What the guard has ever refused for good.
     ended: HashMap<u8, Verdict>,
 }
 
 impl World {
+    /// Every other seed is a replica.
     fn new(seed: u64, bug: Option<GuardBug>) -> Self {
-        let core = Core::new(acme(), Capacity::Cache { keys: 100, absent: 100 }, seed);
+        let capacity = match seed % 2 {
+            0 => Capacity::Cache { keys: 100, absent: 100 },
+            _ => Capacity::Replica { keys: 100 },
+        };
+        let core = Core::new(acme(), capacity, seed);
         if let Some(bug) = bug {
             core.plant(bug);
         }
@@ -171,6 +178,7 @@ impl World {
             cut_off_at: None,
             fills: Vec::new(),
             leases: Vec::new(),
+            load: None,
             ended: HashMap::new(),
         }
     }
@@ -188,7 +196,7 @@ impl World {
             self.cut_off_at =
                 if self.cut_off_at.is_none() && self.feed.is_some() { Some(head) } else { None };
         }
-        match self.draw.below(16) {
+        match self.draw.below(20) {
             0..2 => self.server.something_happens(&mut self.draw),
             2..6 => self.hear(),
             6 => self.publish(),
@@ -196,6 +204,7 @@ impl World {
             9..11 => self.end_fill(),
             11 => self.ask_lease(),
             12 => self.end_lease(),
+            13..16 => self.go_on_loading(),
             _ => self.server.now_ms += self.draw.below(500),
         }
         self.hold_to_it()
@@ -289,6 +298,29 @@ impl World {
         let _: Vec<Arrived> = self.core.on_filled(&ticket, &answer(as_of, filled), self.server.now_ms);
     }
 
+    /// A line of the snapshot at a time; each key is at least as new as the snapshot says.
+    fn go_on_loading(&mut self) {
+        let Some((mut ticket, as_of, n)) = self.load.take() else {
+            self.load = self.core.begin_load().map(|ticket| (ticket, self.server.head(), 0));
+            return;
+        };
+        let now_ms = self.server.now_ms;
+        let load = if n == 0 {
+            let begin = SnapshotBegin { log_id: LOG.to_string(), as_of, tenant: FilledTenant::default() };
+            self.core.on_load_begin(&mut ticket, &begin, now_ms)
+        } else if n <= KEYS {
+            let as_of = as_of + self.draw.below(self.server.head() - as_of + 1);
+            let filled = self.server.filled(n - 1, as_of).expect("the history has every key");
+            self.core.on_loaded(&ticket, &filled, now_ms)
+        } else {
+            self.core.on_load_end(&ticket);
+            Load::Over
+        };
+        if load == Load::GoesOn {
+            self.load = Some((ticket, as_of, n + 1));
+        }
+    }
+
     fn ask_lease(&mut self) {
         let ask = self.core.ask_lease("g", self.server.now_ms);
         let staleness_ms = self.draw.below(3_000);
@@ -327,6 +359,9 @@ impl World {
             let now = self.server.now_ms;
             if verdict == Verdict::Valid && !self.server.passed_since(n, now - BOUND) {
                 return Err(format!("key {n} passes at {now}, which ended more than the bound ago"));
+            }
+            if verdict == Verdict::Unknown {
+                return Err(format!("key {n} is told to be none"));
             }
             if let Some(ended) = self.ended.get(&n)
                 && *ended != verdict
