@@ -68,7 +68,8 @@ impl Held {
         }
     }
 
-    /// Unless what is held is newer: of two answers the one that was asked for first may come last.
+    /// Unless what is held is newer, or an end: of two answers the one that was asked for first may come last, and a row may
+    /// have been newer than what it was told with.
     pub(crate) fn hold(&self, entry: Entry) {
         let key_id = entry.key_id;
         if self.is_newer(key_id, entry.as_of) {
@@ -99,10 +100,10 @@ impl Held {
 
     fn is_newer(&self, key_id: KeyId, as_of: Position) -> bool {
         let held = match self {
-            Self::Cache { keys, .. } => keys.peek(&key_id).map(|entry| entry.as_of),
-            Self::Replica(replica) => replica.as_of(key_id),
+            Self::Cache { keys, .. } => keys.peek(&key_id),
+            Self::Replica(replica) => replica.peek(key_id),
         };
-        held.is_some_and(|held| held > as_of)
+        held.is_some_and(|held| held.as_of > as_of || held.has_ended())
     }
 
     /// Puts what `change` makes of an entry that does not reflect `position` yet, or drops it.

@@ -137,7 +137,8 @@ impl Core {
         };
         let since = parse_rfc3339(&notice.data.occurred_at).ok();
         self.held.change(key_id, notice.position(), |entry| match standing.zip(since) {
-            Some(_) if entry.has_ended() => Some(entry.clone()),
+            // A fill may have told of the end before its notice came: what is heard until then gives nothing back.
+            _ if entry.has_ended() => Some(entry.clone()),
             // It stays quarantined, unless it ends: the server knows.
             Some((standing, _))
                 if entry.standing == Standing::Quarantined && standing != Standing::Revoked =>

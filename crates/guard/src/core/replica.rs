@@ -64,9 +64,9 @@ impl Replica {
         }
     }
 
-    pub(crate) fn as_of(&self, key_id: KeyId) -> Option<Position> {
+    pub(crate) fn peek(&self, key_id: KeyId) -> Option<Arc<Entry>> {
         match self.shard(key_id).read().get(&key_id) {
-            Some(Slot::Held(entry)) => Some(entry.as_of),
+            Some(Slot::Held(entry)) => Some(Arc::clone(entry)),
             Some(Slot::Changed) | None => None,
         }
     }

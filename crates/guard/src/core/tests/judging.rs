@@ -27,7 +27,6 @@ fn each_verdict_is_given_by_what_is_held() {
     let read = Requirement::of_scope("lists:read").unwrap();
     let inside = send.clone().at("192.0.2.1".parse().unwrap());
     let outside = send.clone().at("198.51.100.1".parse().unwrap());
-    let given = Given::holding(10, &[]);
     for (key, requirement, now, expected) in [
         (filled(1), &send, NOW, Verdict::Valid),
         (filled(1), &read, NOW, Verdict::ScopeDenied),
@@ -44,6 +43,7 @@ fn each_verdict_is_given_by_what_is_held() {
         (expiring, &send, later, Verdict::Expired),
     ] {
         let what = format!("{key:?}");
+        let given = Given::holding(10, &[]);
         assert_eq!(given.fill(10, &[1], vec![Some(key)]), [Arrived::Held]);
         assert_eq!(verdict(&given, &token(1), requirement, now), expected, "{what}");
     }

@@ -3,6 +3,7 @@
 use domain::Position;
 use verify::Verdict;
 use wire::NoticeKind::{Closed, Issued, Reinstated, Relabelled, Revoked, Suspended};
+use wire::guard::FilledKey;
 use wire::{Heard, NoticeSelector};
 
 use super::given::{
@@ -107,6 +108,18 @@ fn a_fill_from_above_a_notice_is_newer_than_it() {
     assert_eq!(given.core.on_notice(&notice(11, 10, Suspended, Some(1))), Outcome::Taken);
     assert_eq!(given.core.on_notice(&recall(12, 11, all())), Outcome::Taken);
     assert_eq!(given.verdict(1), Ok(Verdict::Valid), "what the fill says comes after both");
+}
+
+#[test]
+fn an_end_that_a_fill_told_is_not_taken_back() {
+    let given = Given::holding(10, &[]);
+    let ended = FilledKey { standing: "revoked".to_owned(), ..filled(1) };
+    let slow = given.core.begin_fill(vec![key_id(1)]).unwrap();
+    given.fill(10, &[1], vec![Some(ended)]);
+    assert_eq!(given.core.on_notice(&notice(11, 10, Relabelled, Some(1))), Outcome::Taken);
+    assert_eq!(given.verdict(1), Ok(Verdict::Revoked), "the row was newer than what it was told with");
+    given.core.on_filled(&slow, &answer(11, vec![Some(filled(1))]), 0);
+    assert_eq!(given.verdict(1), Ok(Verdict::Revoked));
 }
 
 #[test]
