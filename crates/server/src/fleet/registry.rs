@@ -351,7 +351,7 @@ impl Registry {
     }
 
     /// What there is to say of one's own guards: of all, or of those with news.
-    pub(super) fn to_say(
+    pub(super) fn take_news(
         &mut self,
         all: bool,
         own: &HashMap<GuardId, Member>,

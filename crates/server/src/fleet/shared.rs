@@ -61,10 +61,10 @@ impl Fleet {
     }
 
     /// What there is to say of one's own guards: of all, or of those with news.
-    pub(crate) fn to_say(&self, all: bool, boot_ms: u64) -> Vec<GuardSays> {
+    pub(crate) fn take_news(&self, all: bool, boot_ms: u64) -> Vec<GuardSays> {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
-        inner.registry.as_mut().map(|r| r.to_say(all, &inner.guards, boot_ms)).unwrap_or_default()
+        inner.registry.as_mut().map(|r| r.take_news(all, &inner.guards, boot_ms)).unwrap_or_default()
     }
 
     /// Raised when an entry is to be deleted at once.

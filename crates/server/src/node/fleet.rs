@@ -142,7 +142,7 @@ pub(super) async fn say(app: Arc<App>, link: Arc<FleetLink>) {
         applied.mark_unchanged();
         // The position before the guards: what is said of them holds at it.
         let mut says = here(&app, &link);
-        let guards = app.fleet.to_say(all, app.ambient.boot_ms());
+        let guards = app.fleet.take_news(all, app.ambient.boot_ms());
         let mut parts = guards.chunks(GUARDS_SAID).map(<[GuardSays]>::to_vec);
         let mut part = Some(parts.next().unwrap_or_default());
         while let Some(guards) = part {

@@ -288,10 +288,10 @@ fn only_own_guards_are_told_of_and_those_with_news_at_once() {
     fleet.take_in(vec![server(1, 1), of(1, 1, 2), of(1, 2, 3), of(2, 4, 4)], true, 0);
     fleet.heard(guard(1), at(9), Some(Told { held: 5, stale: false, whole: true }), 100);
     fleet.heard(guard(4), at(9), None, 100);
-    let told = fleet.to_say(false, 107);
+    let told = fleet.take_news(false, 107);
     let wanted = GuardSays { held: 5, heard_ms_ago: 7, lag_ms: Some(7), ..of_guard(1, 9) };
     assert_eq!(told, [wanted]);
-    assert!(fleet.to_say(false, 107).is_empty());
-    let all = fleet.to_say(true, OVER + 1);
+    assert!(fleet.take_news(false, 107).is_empty());
+    let all = fleet.take_news(true, OVER + 1);
     assert_eq!((all.len(), all.iter().all(|said| said.gone)), (2, true));
 }
