@@ -113,8 +113,7 @@ pub(crate) fn told(receipt: &Value) -> Vec<String> {
     if receipt["fleet"] == "unknown" {
         lines.push(match receipt["known_within_ms"].as_u64() {
             Some(ms) => format!("there may be verifiers that this server has not heard of, for {ms} ms more"),
-            None => "there may be verifiers that hear of it through other servers; they are not counted"
-                .to_owned(),
+            None => "this server cannot know all verifiers now: there may be others".to_owned(),
         });
     }
     lines.push(format!("receipt: {}", text(receipt, "id")));

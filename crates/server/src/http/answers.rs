@@ -319,7 +319,13 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
     (&["show_key", "key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
     (
         &["verify", "verify_batch"],
-        &[ALWAYS, OPERATOR, BODY, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED]],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::POSITION_NOT_REACHED],
+        ],
     ),
     (
         &["authorize", "authorize_path"],

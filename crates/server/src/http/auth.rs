@@ -91,9 +91,16 @@ impl Operator {
         Ok((Self::judged(token, network, app), network))
     }
 
+    /// An index that has not heard everything, as after a start, does not know who is no operator.
     fn judged(token: &str, network: Option<IpAddr>, app: &App) -> Answer {
+        let moment = app.moment();
+        let was_stale = app.index.is_stale(moment.boot_ms);
         let request = VerifyRequest { token, tenant: Some(&app.operators), scope: None, network };
-        app.index.verify(&request, app.moment())
+        let answer = app.index.verify(&request, moment);
+        match answer.verdict {
+            Verdict::Unknown if was_stale => Answer { verdict: Verdict::Stale, ..answer },
+            _ => answer,
+        }
     }
 
     fn holding(holder: &Holder, network: Option<IpAddr>) -> Self {

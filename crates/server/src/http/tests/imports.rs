@@ -211,7 +211,10 @@ async fn a_connection_that_breaks_leaves_whole_lines_and_room_for_the_next() {
             let text = String::from_utf8(piece.unwrap().to_vec()).unwrap();
             assert!(!text.contains("done"), "nobody hears how it ended: {text}");
         }
-        assert_eq!(kit.node.app.index.key_count(), 2, "the operator's and one more, in round {n}");
+        let app = &kit.node.app;
+        let head = app.log.head().await.unwrap();
+        assert!(app.application.wait_applied(head, PATIENCE).await);
+        assert_eq!(app.index.key_count(), 2, "the operator's and one more, in round {n}");
     }
     kit.node.stop().await;
 }

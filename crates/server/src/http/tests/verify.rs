@@ -128,6 +128,9 @@ async fn without_a_lease_nobody_passes_and_nobody_commands() {
     let gateway = format!("{}; tenant=default", kit.root);
     let asked = kit.get("/v1/authz").with_key(key.as_str().unwrap()).header("x-rescind-gateway", &gateway);
     asked.answer().await.is_problem(503, "stale");
+    // No operator as far as this index has heard, which may not be far enough.
+    let stranger = kit.get("/v1/tenants").with_key(key.as_str().unwrap()).answer().await;
+    stranger.is_problem(503, "stale");
     let path = format!("/v1/tenants/default/keys/{key_id}/revoke");
     let refused = kit.post(&path, &json!({"reason": "leaked"})).answer().await;
     refused.is_problem(503, "stale");
