@@ -1,7 +1,7 @@
 //! Reports of usage in their stream: kept in order, replaced where they may be, followed from any place, and told from those
 //! of another stream under the same name.
 
-use eventlog::jetstream::{JetStream, Keeping, REPORT_MAX, StoredReport, UsageFollower};
+use eventlog::jetstream::{JetStream, Keeping, REPORT_MAX, StoredReport, UsageFollower, UsageStream};
 use projection::RecordPlace;
 use projection::usage::UsageRecord;
 use tests::nats::{NatsCluster, NatsServer};
@@ -14,12 +14,29 @@ async fn publish(nats: &JetStream, run: &str, id: &str, keeping: Keeping) {
     timeout(PATIENCE, nats.usage.publish(run, id, keeping, id.as_bytes().to_vec())).await.unwrap().unwrap();
 }
 
-async fn take(follower: &mut UsageFollower, count: usize) -> Vec<StoredReport> {
-    let mut reports = Vec::new();
-    while reports.len() < count {
-        reports.extend(timeout(PATIENCE, follower.next()).await.expect("reports come").unwrap());
+/// Follows as the contract asks: after an error again, from the last report that was taken in.
+struct Following<'a> {
+    usage: &'a UsageStream,
+    follower: UsageFollower,
+    after: u64,
+}
+
+impl<'a> Following<'a> {
+    async fn from(usage: &'a UsageStream, after: u64) -> Self {
+        Self { usage, follower: usage.follow(after).await.unwrap(), after }
     }
-    reports
+
+    async fn take(&mut self, count: usize) -> Vec<StoredReport> {
+        let mut reports = Vec::new();
+        while reports.len() < count {
+            match timeout(PATIENCE, self.follower.next()).await.expect("reports come") {
+                Ok(next) => reports.extend(next),
+                Err(_) => self.follower = self.usage.follow(self.after).await.unwrap(),
+            }
+            self.after = reports.last().map_or(self.after, |report| report.sequence);
+        }
+        reports
+    }
 }
 
 fn told(reports: &[StoredReport]) -> Vec<(u64, String)> {
@@ -30,7 +47,7 @@ fn told(reports: &[StoredReport]) -> Vec<(u64, String)> {
 }
 
 async fn sums_stay_and_idle_reports_replace_each_other(nats: &JetStream) {
-    let mut live = nats.usage.follow(0).await.unwrap();
+    let mut live = Following::from(&nats.usage, 0).await;
     for (run, id, keeping) in [
         ("A", "a0", Keeping::Replaces),
         ("A", "a1", Keeping::Stays),
@@ -43,15 +60,15 @@ async fn sums_stay_and_idle_reports_replace_each_other(nats: &JetStream) {
         publish(nats, run, id, keeping).await;
     }
     let wanted = [(1, "a0"), (2, "a1"), (3, "b0"), (4, "a1-idle"), (5, "a2"), (6, "a2-idle")];
-    let kept = told(&take(&mut nats.usage.follow(0).await.unwrap(), 4).await);
+    let kept = told(&Following::from(&nats.usage, 0).await.take(4).await);
     assert_eq!(kept, [wanted[1], wanted[2], wanted[4], wanted[5]].map(|(n, id)| (n, id.to_owned())));
     // Who listens may or may not hear what is replaced in the meantime, and misses nothing else.
     let mut heard = Vec::new();
     while heard.last() != kept.last() {
-        heard.extend(told(&take(&mut live, 1).await));
+        heard.extend(told(&live.take(1).await));
     }
     assert!(heard.is_sorted() && kept.iter().all(|one| heard.contains(one)), "{heard:?}");
-    let rest = told(&take(&mut nats.usage.follow(4).await.unwrap(), 2).await);
+    let rest = told(&Following::from(&nats.usage, 4).await.take(2).await);
     assert_eq!(rest, [(5, "a2".to_owned()), (6, "a2-idle".to_owned())]);
     nats.usage.publish("A", "large", Keeping::Stays, vec![7; REPORT_MAX]).await.unwrap();
 }

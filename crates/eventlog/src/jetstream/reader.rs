@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_nats::Message;
-use async_nats::jetstream::consumer::pull::{self, Config};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::consumer::pull::{self, Config, MessagesErrorKind};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep};
 
 use super::log::Core;
 
@@ -17,10 +18,16 @@ const PULL_EXPIRES: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The server forgets a consumer whose reader is gone after so long.
 const CONSUMER_IDLE: Duration = Duration::from_secs(30);
+/// A consumer that one server of a cluster has just made is not at once known at the others: so long its pulls are repeated.
+const FOUND_WITHIN: Duration = Duration::from_secs(5);
+/// The wait between two of these pulls.
+const PULL_AGAIN: Duration = Duration::from_millis(20);
 
 /// One reader. After an error it is of no more use.
 pub(super) struct Reader {
+    consumer: Consumer<Config>,
     messages: pull::Stream,
+    opened: Instant,
     /// A new connection may have lost what the old one carried, so a reader never outlives its connection.
     connects: watch::Receiver<u64>,
     /// The consumer's own count, which has no holes: one that is missing was lost on the way.
@@ -61,9 +68,8 @@ impl Reader {
         let stream = core.js.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
         let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
         let pending = consumer.cached_info().num_pending;
-        let pull = consumer.stream().max_messages_per_batch(batch).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
-        let messages = pull.messages().await.map_err(|error| error.to_string())?;
-        Ok(Self { messages, connects, delivered: 0, batch, pending })
+        let messages = pull(&consumer, batch).await?;
+        Ok(Self { consumer, messages, opened: Instant::now(), connects, delivered: 0, batch, pending })
     }
 
     /// Waits for the next messages, in order. Dropping the wait loses nothing.
@@ -85,13 +91,21 @@ impl Reader {
     }
 
     async fn receive(&mut self) -> Result<Delivered, String> {
-        let message = tokio::select! {
-            biased;
-            _ = self.connects.changed() => return Err("the connection to NATS was made anew".to_owned()),
-            message = self.messages.next() => message,
+        let message = loop {
+            let message = tokio::select! {
+                biased;
+                _ = self.connects.changed() => return Err("the connection to NATS was made anew".to_owned()),
+                message = self.messages.next() => message,
+            };
+            match message.ok_or("its consumer has ended")? {
+                Ok(message) => break message,
+                Err(error) if error.kind() == MessagesErrorKind::NoResponders && self.is_new() => {
+                    sleep(PULL_AGAIN).await;
+                    self.messages = pull(&self.consumer, self.batch).await?;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
         };
-        let message = message.ok_or("its consumer has ended")?;
-        let message = message.map_err(|error| error.to_string())?;
         let info = message.info().map_err(|error| error.to_string())?;
         let (sequence, pending, nth) = (info.stream_sequence, info.pending, info.consumer_sequence);
         if nth != self.delivered.wrapping_add(1) {
@@ -100,4 +114,13 @@ impl Reader {
         self.delivered = nth;
         Ok(Delivered { sequence, pending, message: message.message })
     }
+
+    fn is_new(&self) -> bool {
+        self.delivered == 0 && self.opened.elapsed() < FOUND_WITHIN
+    }
+}
+
+async fn pull(consumer: &Consumer<Config>, batch: usize) -> Result<pull::Stream, String> {
+    let pull = consumer.stream().max_messages_per_batch(batch).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
+    pull.messages().await.map_err(|error| error.to_string())
 }
