@@ -324,9 +324,9 @@ impl World {
 
     fn any_key(&mut self) -> Option<(TenantId, KeyId)> {
         if self.rng.one_in(20) {
-            // One that never was.
+            // One that never was. No key has the id 0: the index says by it that nobody issued a key.
             let (tenant, _) = tenant(self.rng.below(3))?;
-            return Some((tenant, KeyId::from_u128(u128::from(self.rng.below(3)))));
+            return Some((tenant, KeyId::from_u128(u128::from(1 + self.rng.below(3)))));
         }
         let keys: Vec<_> =
             self.truth.lock().keys.keys().filter(|(tenant, _)| !tenant.is_operators()).cloned().collect();
