@@ -181,13 +181,15 @@ impl Application {
     async fn state_of(&self, on: OnKey<'_>, history: &History) -> Option<State> {
         let mut key = history.key()?;
         // A recall stands in the tenant's stream; what it covers is known to the index. While the key's row is behind its
-        // stream the index errs on the side of refusing: the recall may not cover what the key has become by then.
+        // stream the index errs on the side of refusing: the recall may not cover what the key had become before it, and that
+        // may be newer than this history, too.
         let recalled = || {
             let indexed = self.index.key(on.tenant, on.key_id);
             indexed.filter(|state| state.key.standing == Standing::Recalled)
         };
-        if recalled().is_some_and(|state| state.last < history.last()) {
-            self.wait_shown(history.last()).await;
+        if recalled().is_some() {
+            let head = self.log.head().await.unwrap_or(Position::NONE);
+            self.wait_shown(head.max(history.last())).await;
         }
         if recalled().is_some_and(|state| state.last >= history.last() || !key.has_ended()) {
             key.standing = Standing::Recalled;

@@ -1,6 +1,6 @@
 //! Carries out `ExpireKey`, which the service asks of itself when a key's time is up.
 
-use domain::{Cause, CommandId, Event, ExpireKey, Timestamp};
+use domain::{Cause, CommandId, Event, ExpireKey};
 
 use crate::application::Application;
 use crate::change_key::OnKey;
@@ -12,12 +12,8 @@ impl Application {
     ///
     /// # Errors
     /// [`CommandError`]; `not_yet_expired` when somebody moved the expiry meanwhile.
-    pub async fn expire_key(
-        &self,
-        command: ExpireKey,
-        expires_at: Timestamp,
-    ) -> Result<Changed, CommandError> {
-        let id = format!("expiry-{}-{}", command.key_id, expires_at.as_millis());
+    pub async fn expire_key(&self, command: ExpireKey) -> Result<Changed, CommandError> {
+        let id = format!("expiry-{}-{}", command.key_id, command.expires_at.as_millis());
         let id: CommandId = id.parse().expect("an id and a number are printable ASCII");
         let request = Request::system(Cause::Expiry, id);
         let on = OnKey::new(&command.tenant, command.key_id).background();

@@ -377,7 +377,7 @@ async fn every_server_records_an_expiry_under_one_command_id() {
     let mut asked = asked("lists:read");
     asked.grant.expires_at = Some(expires_at);
     let key_id = kit.application.issue_key(&request("short"), asked).await.unwrap().key_id;
-    let expire = || kit.application.expire_key(ExpireKey { tenant: acme(), key_id }, expires_at);
+    let expire = || kit.application.expire_key(ExpireKey { tenant: acme(), key_id, expires_at });
     assert!(matches!(expire().await, Err(CommandError::Refused(Refusal::NotYetExpired))));
     kit.ambient.now.store(1000, Ordering::Relaxed);
     let first = expire().await.unwrap();

@@ -12,19 +12,23 @@ pub struct ExpireKey {
     pub tenant: TenantId,
     /// Which key.
     pub key_id: KeyId,
+    /// Which expiry.
+    pub expires_at: Timestamp,
 }
 
 impl ExpireKey {
     /// Decides on the key as it is at `now`.
     ///
     /// # Errors
-    /// [`Refusal::NotYetExpired`] while its time is not up or when it has none; [`Refusal::AlreadyExpired`],
+    /// [`Refusal::NotYetExpired`] while its time is not up, when it has none or another; [`Refusal::AlreadyExpired`],
     /// [`Refusal::AlreadyRevoked`], [`Refusal::AlreadyRecalled`], [`Refusal::KeyQuarantined`].
     pub fn decide(&self, key: &Key, now: Timestamp) -> Result<KeyExpired, Refusal> {
         key.changeable()?;
-        match key.expires_at {
-            Some(expires_at) if expires_at <= now => Ok(KeyExpired { expires_at }),
-            _ => Err(Refusal::NotYetExpired),
+        let expires_at = self.expires_at;
+        if expires_at <= now && key.expires_at == Some(expires_at) {
+            Ok(KeyExpired { expires_at })
+        } else {
+            Err(Refusal::NotYetExpired)
         }
     }
 }
@@ -32,13 +36,14 @@ impl ExpireKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, KeyExpiryChanged};
     use crate::given::{
         EXPIRES_AT, GivenKey, KEY_ID, acme, given_key, issued, issued_for_ever, refused_on_ended_keys,
         suspended,
     };
 
     fn expire(given: &GivenKey) -> Result<KeyExpired, Refusal> {
-        ExpireKey { tenant: acme(), key_id: KEY_ID }.decide(given.key(), given.now)
+        ExpireKey { tenant: acme(), key_id: KEY_ID, expires_at: EXPIRES_AT }.decide(given.key(), given.now)
     }
 
     #[test]
@@ -48,6 +53,13 @@ mod tests {
         given_key([issued(), suspended(None)]).at(EXPIRES_AT).when(expire).then(expired);
         let just_before = Timestamp::from_millis(EXPIRES_AT.as_millis() - 1);
         given_key([issued()]).at(just_before).when(expire).refuses(Refusal::NotYetExpired);
+    }
+
+    #[test]
+    fn an_expiry_that_was_moved_is_not_recorded() {
+        let earlier = Some(Timestamp::from_millis(EXPIRES_AT.as_millis() - 1));
+        let moved = Event::KeyExpiryChanged(KeyExpiryChanged { expires_at: earlier });
+        given_key([issued(), moved]).at(EXPIRES_AT).when(expire).refuses(Refusal::NotYetExpired);
     }
 
     #[test]

@@ -252,13 +252,16 @@ fn on_one_key(step: Step, in_tenant: &Tenant, key: &Key, life: &Life) -> Result<
             Event::KeyReinstated(EndSuspension { tenant, key_id }.decide(key, life, LATER)?)
         }
         Step::WarnExpiry => {
-            Event::ExpiryWarned(WarnExpiry { tenant, key_id, before_ms: 1 }.decide(key, nearly)?)
+            let command = WarnExpiry { tenant, key_id, expires_at: EXPIRES_AT, before_ms: 1 };
+            Event::ExpiryWarned(command.decide(key, nearly)?)
         }
         Step::Revoke => {
             let command = RevokeKey { tenant, key_id, reason: RevokeReason::Other, note: None };
             Event::KeyRevoked(command.decide(key, false)?)
         }
-        Step::Expire => Event::KeyExpired(ExpireKey { tenant, key_id }.decide(key, EXPIRES_AT)?),
+        Step::Expire => {
+            Event::KeyExpired(ExpireKey { tenant, key_id, expires_at: EXPIRES_AT }.decide(key, EXPIRES_AT)?)
+        }
         _ => return Ok(None),
     };
     Ok(Some(event))

@@ -12,6 +12,8 @@ pub struct WarnExpiry {
     pub tenant: TenantId,
     /// Which key.
     pub key_id: KeyId,
+    /// Which expiry. Another one is another warning.
+    pub expires_at: Timestamp,
     /// How long before the expiry.
     pub before_ms: u64,
 }
@@ -20,14 +22,15 @@ impl WarnExpiry {
     /// Decides on the key as it is at `now`.
     ///
     /// # Errors
-    /// [`Refusal::WarningNotDue`]; those of a key that has ended or cannot be read.
+    /// [`Refusal::WarningNotDue`], also when somebody moved the expiry; those of a key that has ended or cannot be read.
     pub fn decide(&self, key: &Key, now: Timestamp) -> Result<ExpiryWarned, Refusal> {
         key.changeable()?;
-        match key.expires_at {
-            Some(expires_at) if now < expires_at && now.plus_millis(self.before_ms) >= expires_at => {
-                Ok(ExpiryWarned { expires_at })
-            }
-            _ => Err(Refusal::WarningNotDue),
+        let expires_at = self.expires_at;
+        let due = now < expires_at && now.plus_millis(self.before_ms) >= expires_at;
+        if due && key.expires_at == Some(expires_at) {
+            Ok(ExpiryWarned { expires_at })
+        } else {
+            Err(Refusal::WarningNotDue)
         }
     }
 }
@@ -44,7 +47,8 @@ mod tests {
     const BEFORE_MS: u64 = 60_000;
 
     fn warn(given: &GivenKey) -> Result<ExpiryWarned, Refusal> {
-        let command = WarnExpiry { tenant: acme(), key_id: KEY_ID, before_ms: BEFORE_MS };
+        let command =
+            WarnExpiry { tenant: acme(), key_id: KEY_ID, expires_at: EXPIRES_AT, before_ms: BEFORE_MS };
         command.decide(given.key(), given.now)
     }
 
@@ -64,8 +68,9 @@ mod tests {
 
     #[test]
     fn an_expiry_that_was_moved_or_taken_away_is_not_warned_of() {
-        let moved = EXPIRES_AT.plus_millis(BEFORE_MS);
-        for expires_at in [Some(moved), None] {
+        // Within the span, too: that is another warning.
+        let (moved, a_little) = (EXPIRES_AT.plus_millis(BEFORE_MS), EXPIRES_AT.plus_millis(1));
+        for expires_at in [Some(moved), Some(a_little), None] {
             let changed = Event::KeyExpiryChanged(KeyExpiryChanged { expires_at });
             given_key([issued(), changed])
                 .at(Timestamp::from_millis(EXPIRES_AT.as_millis() - 1))

@@ -37,8 +37,8 @@ pub(crate) fn is_true(refusal: &Refusal, attempt: &Attempt, truth: &Truth, now: 
         }
         Refusal::NotYetExpired => {
             // The decision was made a moment ago; the clock may have passed the expiry since.
-            let later = |version: &Version| version.key.expires_at.is_none_or(|at| body.asked_at < at);
-            matches!(change, Some(Change::Expire(_))) && versions.iter().any(later)
+            let Some(Change::Expire(at)) = change else { return false };
+            body.asked_at < *at || versions.iter().any(|version| version.key.expires_at != Some(*at))
         }
         Refusal::AlreadySuspended => was(Standing::Suspended),
         Refusal::NotSuspended => versions.iter().any(|version| version.key.standing != Standing::Suspended),

@@ -86,7 +86,9 @@ impl Sent {
                 }
                 return told;
             }
-            Change::Expire(at) => application.expire_key(ExpireKey { tenant, key_id }, at).await,
+            Change::Expire(expires_at) => {
+                application.expire_key(ExpireKey { tenant, key_id, expires_at }).await
+            }
             Change::Amend(amend) => {
                 application.amend_key(&request, amend_request(tenant, key_id, *amend)).await
             }
@@ -128,8 +130,8 @@ impl Sent {
                 }
                 return told;
             }
-            Change::Warn(at, before_ms) => {
-                application.warn_expiry(WarnExpiry { tenant, key_id, before_ms }, at).await
+            Change::Warn(expires_at, before_ms) => {
+                application.warn_expiry(WarnExpiry { tenant, key_id, expires_at, before_ms }).await
             }
         };
         self.end(&ended)

@@ -52,8 +52,13 @@ fn beginning_or_end(secret: &TagSecret, command: &str) -> Option<RequestTag> {
         "report-leak-minimal" => {
             secret.request_tag(&ReportLeak { tenant, key_id, source: "scan".parse().unwrap(), url: None })
         }
-        "expire-key" => secret.request_tag(&ExpireKey { tenant, key_id }),
-        "warn-expiry" => secret.request_tag(&WarnExpiry { tenant, key_id, before_ms: 7 * DAY_MS }),
+        "expire-key" => secret.request_tag(&ExpireKey { tenant, key_id, expires_at: Timestamp::MAX }),
+        "warn-expiry" => secret.request_tag(&WarnExpiry {
+            tenant,
+            key_id,
+            expires_at: Timestamp::MAX,
+            before_ms: 7 * DAY_MS,
+        }),
         _ => return None,
     })
 }

@@ -45,8 +45,9 @@ pub(crate) async fn run(app: Arc<App>) {
 /// Records what is due; answers the last position that came of it.
 async fn record(app: &App, due: Vec<DueKey>) -> Position {
     let records = due.into_iter().map(|key| async move {
-        let command = ExpireKey { tenant: key.tenant.clone(), key_id: key.key_id };
-        match app.application.expire_key(command, key.expires_at).await {
+        let command =
+            ExpireKey { tenant: key.tenant.clone(), key_id: key.key_id, expires_at: key.expires_at };
+        match app.application.expire_key(command).await {
             Ok(changed) => {
                 app.meters.expiries.increment(u64::from(!changed.repeated));
                 changed.position

@@ -154,6 +154,7 @@ impl Canonical for WarnExpiry {
     }
 }
 
+// Which expiry stands in the command id of this one and of the one above.
 impl Canonical for ExpireKey {
     fn write(&self, parts: &mut Parts) {
         parts.key_command("ExpireKey", &self.tenant, self.key_id);

@@ -58,8 +58,8 @@ impl Worker {
             return Position::NONE;
         }
         let (key_id, expires_at, before_ms) = warned;
-        let command = WarnExpiry { tenant: tenant.id.clone(), key_id, before_ms };
-        let position = match self.app.application.warn_expiry(command, expires_at).await {
+        let command = WarnExpiry { tenant: tenant.id.clone(), key_id, expires_at, before_ms };
+        let position = match self.app.application.warn_expiry(command).await {
             Ok(changed) => {
                 pass.warned += u64::from(!changed.repeated);
                 counter!(DEEDS, "action" => "warn").increment(u64::from(!changed.repeated));
