@@ -136,6 +136,13 @@ impl Guard {
         self.link().ask_server(token, requirement, deadline).await.unwrap_or(decision)
     }
 
+    /// Tells of every notice that was applied, by its position. Whoever keeps connections open for long checks their keys
+    /// again at each: what was revoked is refused by then.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<domain::Position> {
+        self.link().applied.subscribe()
+    }
+
     /// The guard's own account.
     #[must_use]
     pub fn status(&self) -> Status {
