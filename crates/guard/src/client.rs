@@ -11,6 +11,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -68,10 +69,14 @@ pub enum UrlError {
     Credential,
 }
 
+type HttpClient = Http<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Where the server is and how it is spoken to. `Debug` does not tell the credential.
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// With the connections that are idle. Another one, without any, takes its place when something did not come in time.
+    http: RwLock<HttpClient>,
+    connector: HttpsConnector<HttpConnector>,
     base: String,
     authorization: HeaderValue,
 }
@@ -99,11 +104,14 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let http = Http::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self { http, base, authorization })
+        let http = RwLock::new(without_connections(connector.clone()));
+        Ok(Self { http, connector, base, authorization })
+    }
+
+    /// Uses no connection again that is open now: what did not come in time on one will not come on the others either, and
+    /// each would be found out only by another call that fails.
+    pub(crate) fn forget_connections(&self) {
+        *self.http.write() = without_connections(self.connector.clone());
     }
 
     /// POST of a body; the answer's body, within the deadline.
@@ -122,7 +130,12 @@ impl Client {
             let bytes = if bytes.is_empty() { Bytes::from_static(b"null") } else { bytes };
             serde_json::from_slice(&bytes).map_err(|error| CallError::Unreadable(error.to_string()))
         };
-        timeout(within, exchange).await.unwrap_or(Err(CallError::TimedOut(within)))
+        timeout(within, exchange).await.unwrap_or_else(|_| Err(self.timed_out(within)))
+    }
+
+    fn timed_out(&self, within: Duration) -> CallError {
+        self.forget_connections();
+        CallError::TimedOut(within)
     }
 
     /// GET of a body without an end; its head within the deadline.
@@ -137,7 +150,7 @@ impl Client {
             request = request.header(*name, value);
         }
         let answer = self.send(request.body(Full::default()));
-        Ok(timeout(within, answer).await.unwrap_or(Err(CallError::TimedOut(within)))?.into_body())
+        Ok(timeout(within, answer).await.unwrap_or_else(|_| Err(self.timed_out(within)))?.into_body())
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
@@ -150,9 +163,14 @@ impl Client {
         request: Result<Request<Full<Bytes>>, hyper::http::Error>,
     ) -> Result<Response<Incoming>, CallError> {
         let request = request.map_err(|error| CallError::Unreadable(error.to_string()))?;
-        let answer = self.http.request(request).await.map_err(|error| CallError::Away(chain(&error)))?;
+        let http = self.http.read().clone();
+        let answer = http.request(request).await.map_err(|error| CallError::Away(chain(&error)))?;
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
     }
+}
+
+fn without_connections(connector: HttpsConnector<HttpConnector>) -> HttpClient {
+    Http::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector)
 }
 
 fn is_loopback(host: &str) -> bool {

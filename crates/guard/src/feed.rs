@@ -16,8 +16,9 @@ use crate::core::Outcome;
 use crate::link::Link;
 use crate::sse::{SseEvent, SseParser};
 
-/// A server that can be reached answers at once, also when its view of notices is a moment behind.
-const OPEN_WITHIN: Duration = Duration::from_secs(8);
+/// As long as a feed may be silent: a server that can be reached answers at once, unless its view of notices is being built,
+/// and then another attempt costs nothing.
+const OPEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Three heartbeats. A connection on which nothing comes for so long is half open: nobody will ever say so.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -107,7 +108,7 @@ pub(crate) async fn follow(link: &Link, backoff: &mut Backoff, until: Until) -> 
     let mut body = link.client.open(&path, resume.as_slice(), OPEN_WITHIN).await?;
     let mut parser = SseParser::default();
     loop {
-        let piece = match next_piece(&mut body).await {
+        let piece = match next_piece(link, &mut body).await {
             Ok(piece) => piece,
             Err(why) => return Ok(End::Lost(why)),
         };
@@ -127,10 +128,13 @@ pub(crate) async fn follow(link: &Link, backoff: &mut Backoff, until: Until) -> 
     }
 }
 
-async fn next_piece(body: &mut Incoming) -> Result<bytes::Bytes, String> {
+async fn next_piece(link: &Link, body: &mut Incoming) -> Result<bytes::Bytes, String> {
     loop {
         let frame = timeout(SILENCE, body.frame()).await;
-        let frame = frame.map_err(|_| format!("nothing came for {SILENCE:?}"))?;
+        let frame = frame.map_err(|_| {
+            link.client.forget_connections();
+            format!("nothing came for {SILENCE:?}")
+        })?;
         let frame =
             frame.ok_or_else(|| "the server closed it".to_owned())?.map_err(|error| error.to_string())?;
         if let Ok(data) = frame.into_data() {

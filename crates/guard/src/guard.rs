@@ -178,6 +178,12 @@ impl Guard {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
+    /// Does one thing wrong from now on.
+    #[cfg(feature = "planted")]
+    pub fn plant(&self, bug: crate::core::GuardBug) {
+        self.core().plant(bug);
+    }
+
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.link().notes.changes()
     }
