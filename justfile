@@ -35,10 +35,11 @@ demo *args:
 serve *args:
     cargo run --release --locked -- serve {{ args }}
 
-# Kill -9 under load, 1,000 cycles, nothing acknowledged may be lost; and 1,000,000 imported keys, interrupted twice
-torture cycles="1000":
+# Kill -9 under load, 1,000 cycles, nothing acknowledged may be lost; 1,000,000 imported keys, interrupted twice; 200 fault runs over guards
+torture cycles="1000" faults="200":
     cargo run --release --locked -p tests --bin torture -- --cycles {{ cycles }}
     cargo run --release --locked -p tests --bin torture -- --import 1000000
+    cargo run --release --locked -p tests --bin torture -- --faults {{ faults }}
 
 # Simulate 100,000 seeds of commands, faults and crashes, and 1,000,000 short sequences of all commands
 sim seeds="100000" sequences="1000000":

@@ -1,9 +1,12 @@
 //! Proves: what the tests share; the tests themselves are in `tests/tests/`.
 
+pub mod apart;
 pub mod importing;
 pub mod nats;
+pub mod proxy;
 pub mod rush;
 pub mod server;
 pub mod sim;
 pub mod tools;
 pub mod torture;
+pub mod witness;

@@ -441,6 +441,12 @@ pub struct IssuedKey {
 }
 
 impl Admin {
+    /// The same operator, who reaches the server by another address.
+    #[must_use]
+    pub fn by(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// Sends a request with further headers.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
@@ -482,12 +488,16 @@ impl Admin {
     pub fn issue(&self, tenant: &str, owner: &str) -> IssuedKey {
         let body = json!({"name": "campaign sender", "owner": owner, "scopes": ["campaigns:send"],
             "labels": {"service": "mailer"}});
-        let answer = self.post(&format!("/v1/tenants/{tenant}/keys"), &body).expect(201).json();
-        IssuedKey {
-            key_id: answer["key_id"].as_str().expect("an issue tells the key id").to_owned(),
-            key: answer["key"].as_str().expect("an issue shows the key").to_owned(),
-            position: answer["position"].as_u64().expect("an issue tells its position"),
-        }
+        issued(&self.post(&format!("/v1/tenants/{tenant}/keys"), &body).expect(201).json())
+    }
+
+    /// Issues an operator's key that lets a guard listen and verify in one tenant, and nothing else.
+    #[track_caller]
+    #[must_use]
+    pub fn issue_credential(&self, tenant: &str) -> IssuedKey {
+        let scopes = [format!("{tenant}/feed"), format!("{tenant}/verify")];
+        let body = json!({"name": "guard", "owner": "mailer", "scopes": scopes});
+        issued(&self.post("/v1/tenants/rescind/keys", &body).expect(201).json())
     }
 
     /// Revokes a key as compromised.
@@ -502,5 +512,14 @@ impl Admin {
     pub fn verdict(&self, key: &str) -> String {
         let answer = self.post("/v1/verify", &json!({"key": key})).expect(200);
         answer.json()["verdict"].as_str().expect("a verify tells its verdict").to_owned()
+    }
+}
+
+#[track_caller]
+fn issued(answer: &Value) -> IssuedKey {
+    IssuedKey {
+        key_id: answer["key_id"].as_str().expect("an issue tells the key id").to_owned(),
+        key: answer["key"].as_str().expect("an issue shows the key").to_owned(),
+        position: answer["position"].as_u64().expect("an issue tells its position"),
     }
 }

@@ -1,7 +1,12 @@
-//! The torture: real servers under load, killed at random moments; whatever they acknowledged must still be so.
+//! The torture: real servers under load, killed at random moments, whatever they acknowledged must still be so; and faults of
+//! every kind around guards.
 
 mod book;
+mod fault;
+mod faults;
 mod load;
+mod scene;
+mod writers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +17,9 @@ use tokio::time::Instant;
 use crate::nats::NatsServer;
 use crate::server::{Admin, ServerSetup, TestServer};
 use crate::sim::Rng;
+
+pub use fault::Fault;
+pub use faults::{FaultRuns, FaultTally, Rehearsal};
 
 use book::Book;
 use load::Load;

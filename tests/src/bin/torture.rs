@@ -1,15 +1,16 @@
-//! Kill -9 under load, again and again: `--cycles 1000 --log embedded|nats`; or a large import, interrupted: `--import 1000000`.
+//! Kill -9 under load, again and again: `--cycles 1000 --log embedded|nats`; a large import, interrupted: `--import 1000000`;
+//! or faults of every kind around guards: `--faults 200`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tests::importing::Importing;
 use tests::server::ServerSetup;
-use tests::torture::{Torture, TorturedLog};
+use tests::torture::{FaultRuns, Torture, TorturedLog};
 
 /// Cycles of a run that does not say how many.
 const CYCLES: u64 = 1_000;
-const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED] | --import LINES";
+const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED] | --import LINES | --faults RUNS [--seed SEED]";
 
 fn main() -> ExitCode {
     // It is its own victim: started with a verb of `rescind`, it is `rescind`.
@@ -18,6 +19,12 @@ fn main() -> ExitCode {
     }
     if let Some(importing) = parse_import(std::env::args().skip(1)) {
         return tell(importing.run().map(|imported| format!("every key stands once: {imported:?}")));
+    }
+    if let Some(faults) = parse_faults(std::env::args().skip(1)) {
+        let ran = faults.run(|tally| {
+            let _ = writeln!(io::stderr(), "{tally}");
+        });
+        return tell(ran.map(|tally| format!("nobody passed too late: {:?}", tally.sight)));
     }
     let Some(torture) = parse(std::env::args().skip(1)) else {
         let _ = writeln!(io::stderr(), "{USAGE}");
@@ -50,6 +57,17 @@ fn parse_import(mut words: impl Iterator<Item = String>) -> Option<Importing> {
         }
         _ => None,
     }
+}
+
+fn parse_faults(mut words: impl Iterator<Item = String>) -> Option<FaultRuns> {
+    let program = std::env::current_exe().ok()?;
+    let runs = (words.next()? == "--faults").then(|| words.next())??.parse().ok()?;
+    let seed = match (words.next().as_deref(), words.next()) {
+        (None, _) => 0,
+        (Some("--seed"), Some(seed)) => seed.parse().ok()?,
+        _ => return None,
+    };
+    Some(FaultRuns { runs, seed, program })
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Torture> {
