@@ -24,6 +24,10 @@ const DEFAULT_STALENESS: Duration = Duration::from_secs(5);
 const MIN_STALENESS: Duration = Duration::from_secs(2);
 /// A revoked key may pass for this long at a verifier that is cut off: a minute is what rivals do when all goes well.
 const MAX_STALENESS: Duration = Duration::from_secs(60);
+/// Measured with so many idle ones, on loopback: 14 KiB each, 140 MB together, and a seventh of a core for their heartbeats.
+const DEFAULT_MAX_FEEDS: usize = 10_000;
+/// By then heartbeats alone take more than a core: so many subscribers belong on NATS, or on several servers.
+const MOST_FEEDS: usize = 100_000;
 /// The first retries are quick, since a revocation is worth most at once; all together they ride out six hours.
 const DEFAULT_WEBHOOKS_RETRY: &str = "1s,5s,30s,2m,10m,30m,1h,1h,1h,1h,1h";
 /// More waits than this are no schedule any more.
@@ -54,6 +58,9 @@ pub struct ServeArgs {
     /// How long verifying goes on without proof that every event was heard, then keys are `stale` and refused [default: 5s]
     #[arg(long, env = "RESCIND_MAX_STALENESS", value_name = "TIME")]
     pub max_staleness: Option<String>,
+    /// How many feeds may be open at once; who comes later is answered 503 [default: 10000]
+    #[arg(long, env = "RESCIND_MAX_FEEDS", value_name = "N")]
+    pub max_feeds: Option<usize>,
     /// How many NATS servers hold each stream that is made at the first start; 3 survives the loss of one [default: 1]
     #[arg(long, env = "RESCIND_NATS_REPLICAS", value_name = "N")]
     pub nats_replicas: Option<usize>,
@@ -133,6 +140,7 @@ struct FileSettings {
     log: Option<String>,
     role: Option<String>,
     max_staleness: Option<String>,
+    max_feeds: Option<usize>,
     nats_replicas: Option<usize>,
     nats_creds: Option<PathBuf>,
     nats_nkey: Option<PathBuf>,
@@ -161,6 +169,8 @@ pub struct ServeConfig {
     pub role: Role,
     /// The bound of promise 3.
     pub max_staleness: Duration,
+    /// Feeds that may be open at once.
+    pub max_feeds: usize,
     /// Certificate and key, if HTTPS is served.
     pub tls: Option<TlsFiles>,
     /// Whose signed leak reports are heard, if any.
@@ -341,6 +351,7 @@ impl ServeConfig {
             log: parse_log(log, nats)?,
             role,
             max_staleness: staleness(args.max_staleness.or(file.max_staleness).as_deref())?,
+            max_feeds: max_feeds(args.max_feeds.or(file.max_feeds))?,
             tls: tls(args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?,
             leaks_github_keys: key_list(args.leaks_github_keys.or(file.leaks_github_keys))?,
             webhooks_retry: webhooks_retry(
@@ -488,6 +499,15 @@ fn staleness(text: Option<&str>) -> Result<Duration, ConfigError> {
             ),
         )
     })
+}
+
+fn max_feeds(number: Option<usize>) -> Result<usize, ConfigError> {
+    let number = number.unwrap_or(DEFAULT_MAX_FEEDS);
+    let range = 1..=MOST_FEEDS;
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(bad("max_feeds", format!("{number} is not 1 to {MOST_FEEDS}")))
 }
 
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {

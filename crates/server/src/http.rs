@@ -34,6 +34,7 @@ mod rotations;
 mod router;
 mod self_revoke;
 mod snapshot;
+pub(crate) mod stuck;
 mod suspend;
 mod tenants;
 #[cfg(test)]

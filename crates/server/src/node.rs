@@ -36,7 +36,7 @@ use crate::fleet::{Fleet, FleetLink, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
 use crate::node::folder::Folder;
-use crate::node::listen::Listening;
+use crate::node::listen::{Doorkeeper, Listening};
 use crate::node::usage::KeptUsage;
 use crate::policy::watch::PolicyWatch;
 use crate::webhooks::{self, Reach, Webhooks};
@@ -125,7 +125,8 @@ impl Node {
             stopped,
         ));
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let listening = Listening::start(tcp, tls, router(Arc::clone(&app)));
+        let doorkeeper = Doorkeeper::new(config.max_feeds, app.meters.feeds_stuck.clone());
+        let listening = Listening::start(tcp, tls, router(Arc::clone(&app)), doorkeeper);
         let (failed, failure) = watch::channel(None);
         let mut node = Self {
             address,
@@ -402,7 +403,7 @@ fn assemble(
         role: config.role,
         max_staleness: config.max_staleness,
         operators: TenantId::operators(),
-        gates: Gates::default(),
+        gates: Gates::new(config.max_feeds),
         meters,
         signers,
         bootstrapped: AtomicBool::new(false),

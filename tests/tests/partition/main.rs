@@ -5,6 +5,7 @@
 mod cut_off;
 mod restarts;
 mod runs;
+mod unread;
 
 use std::time::Duration;
 

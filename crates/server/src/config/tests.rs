@@ -37,7 +37,7 @@ fn the_default_file_names_every_setting() {
     assert!(nats_replicas.is_some() && nats_creds.is_some() && nats_nkey.is_some());
     let FileSettings { nats_ca, nats_monitor, tls_cert, tls_key, insecure, log_format, log_level, .. } =
         &file;
-    assert!(file.leaks_github_keys.is_some());
+    assert!(file.leaks_github_keys.is_some() && file.max_feeds.is_some());
     assert!(file.webhooks_retry.is_some() && file.webhooks_allow_private.is_some());
     assert!(nats_ca.is_some() && nats_monitor.is_some() && tls_cert.is_some() && tls_key.is_some());
     assert!(insecure.is_some() && log_format.is_some() && log_level.is_some());
@@ -59,6 +59,7 @@ fn each_refusal_names_its_setting_and_the_remedy() {
     refused(args(), "role = 'verify'", "role", "--log nats://");
     refused(args(), "role = 'some'", "role", "neither all nor verify");
     refused(args(), "max_staleness = '1s'", "max_staleness", "2s");
+    refused(args(), "max_feeds = 0", "max_feeds", "1 to 100000");
     refused(args(), "webhooks_retry = '5'", "webhooks_retry", "1s,5s");
     refused(args(), "webhooks_retry = '1s,2d'", "webhooks_retry", "at most a day");
     refused(args(), "max_staleness = '5'", "max_staleness", "such as 5s");

@@ -39,8 +39,6 @@ const GUARDS: usize = 1024;
 const READS: usize = 256;
 /// Scrapes, health checks and the API page under way at once.
 const OPENS: usize = 64;
-/// Feeds open at once: each holds a connection and a place in the channel of notices.
-const FEEDS: usize = 1024;
 /// Readings of the log open at once: each keeps the log's disk and a core busy.
 const READINGS: usize = 16;
 
@@ -56,8 +54,9 @@ pub(crate) struct Gates {
     pub(crate) readings: Arc<Semaphore>,
 }
 
-impl Default for Gates {
-    fn default() -> Self {
+impl Gates {
+    /// `feeds` may be open at once: each holds a connection and a place in the channel of notices.
+    pub(crate) fn new(feeds: usize) -> Self {
         Self {
             commands: Semaphore::new(COMMANDS),
             imports: Arc::new(Semaphore::new(IMPORTS)),
@@ -65,7 +64,7 @@ impl Default for Gates {
             guards: Semaphore::new(GUARDS),
             reads: Semaphore::new(READS),
             opens: Semaphore::new(OPENS),
-            feeds: Arc::new(Semaphore::new(FEEDS)),
+            feeds: Arc::new(Semaphore::new(feeds)),
             readings: Arc::new(Semaphore::new(READINGS)),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::{Permission, Position, TenantId};
@@ -22,6 +22,7 @@ use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Params, Shared, parameter};
 use crate::http::problem::Problem;
+use crate::http::stuck::Carries;
 
 /// How often a client hears that all is well. A consumer that hears nothing for a few of these connects again.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ pub(crate) async fn feed(
     State(app): State<Shared>,
     operator: Operator,
     Params(query): Params<FeedQuery>,
+    connection: Option<Extension<Carries>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant: Option<TenantId> = parameter("tenant", query.tenant.as_deref())?;
@@ -75,6 +77,9 @@ pub(crate) async fn feed(
     let permit = app.gates.feeds.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(&codes::TOO_MANY_CLIENTS).retry())?;
     let client = Client::begin(app, operator, tenant, resume, permit).await?;
+    if let Some(Extension(connection)) = connection {
+        connection.a_feed();
+    }
     let body = Body::from_stream(stream::unfold(client, Client::next_piece));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -94,7 +99,8 @@ fn resume_from(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Positi
 }
 
 /// One listener. Its stream is asked for the next piece only when the connection takes it: a slow client holds up nobody,
-/// it falls out of the channel of live notices and goes on from the view.
+/// it falls out of the channel of live notices and goes on from the view. What it costs is one piece, of at most a page of
+/// notices, beside what the system keeps of a connection; one that takes nothing at all is let go by [`Carries`].
 struct Client {
     app: Shared,
     /// Who listens: a key that is ended, or may no longer hear, hears no more after the next heartbeat.

@@ -28,6 +28,7 @@ const REQUESTS: &str = "rescind_http_request_seconds";
 const VERIFIES: &str = "rescind_verify_total";
 const COMMANDS: &str = "rescind_command_seconds";
 const FEED_CLIENTS: &str = "rescind_feed_clients";
+const FEEDS_STUCK: &str = "rescind_feeds_stuck_total";
 const FEED_NOTICES: &str = "rescind_feed_notices_total";
 const HEAD: &str = "rescind_log_head_position";
 const LAG: &str = "rescind_projection_lag_events";
@@ -69,6 +70,7 @@ pub(crate) struct Meters {
     gateway_requests: Histogram,
     pub(crate) feed_clients: Gauge,
     pub(crate) feed_notices: Counter,
+    pub(crate) feeds_stuck: Counter,
     pub(crate) expiries: Counter,
     /// Received, failed.
     pub(crate) webhook_attempts: [Counter; 2],
@@ -96,6 +98,7 @@ impl Meters {
             gateway_requests: histogram!(REQUESTS, "route" => GATEWAY_ROUTE, "method" => ANY_METHOD, "status" => "200"),
             feed_clients: gauge!(FEED_CLIENTS),
             feed_notices: counter!(FEED_NOTICES),
+            feeds_stuck: counter!(FEEDS_STUCK),
             expiries: counter!(EXPIRIES),
             webhook_attempts: ["received", "failed"]
                 .map(|outcome| counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome)),
@@ -154,6 +157,10 @@ fn describe() {
         "Time of a command from decision to durable, by command and code."
     );
     describe_gauge!(FEED_CLIENTS, "Feeds open now.");
+    describe_counter!(
+        FEEDS_STUCK,
+        "Connections of feeds that were closed because their client took nothing."
+    );
     describe_counter!(FEED_NOTICES, "Notices sent to feeds.");
     describe_gauge!(HEAD, "The log's last position.");
     describe_gauge!(LAG, "Events that the index or a view has yet to take in, by view.");

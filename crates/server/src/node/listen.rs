@@ -7,23 +7,30 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::middleware::AddExtension;
+use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use metrics::Counter;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{debug, error};
+use tower::Layer;
+use tracing::{debug, error, warn};
 
 use crate::config::TlsFiles;
+use crate::http::stuck::{Carries, Outlet};
 use crate::node::start_error::StartError;
 
-/// Connections at once: each holds a file descriptor and about 20 KiB.
+/// Connections at once beside those of feeds: each holds a file descriptor and about 20 KiB.
 const CONNECTIONS: usize = 8192;
+/// Descriptors for everything else: the log, the views, the record, NATS and webhooks.
+const OTHER_FILES: usize = 1024;
 /// How long the headers of a request may take, and a connection without a request may stay.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// How long the first request of a connection may take to arrive: nobody speaks before this.
@@ -68,9 +75,14 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Serves the router until it is stopped.
-    pub(crate) fn start(tcp: TcpListener, tls: Option<RustlsConfig>, router: Router) -> Self {
-        let handle = Handle::new();
-        let doorkeeper = Doorkeeper { handle: handle.clone() };
+    pub(crate) fn start(
+        tcp: TcpListener,
+        tls: Option<RustlsConfig>,
+        router: Router,
+        doorkeeper: Doorkeeper,
+    ) -> Self {
+        make_room(doorkeeper.connections);
+        let handle = doorkeeper.handle.clone();
         let (handle_of_task, service) =
             (handle.clone(), router.into_make_service_with_connect_info::<SocketAddr>());
         let task = tokio::spawn(async move {
@@ -115,24 +127,54 @@ impl Drop for Listening {
     }
 }
 
-/// Lets connections in while there is room, and has small answers sent at once.
+/// Lets connections in while there is room, has small answers sent at once, and lets feeds go whose client takes nothing.
 #[derive(Clone)]
-struct Doorkeeper {
+pub(crate) struct Doorkeeper {
     handle: Handle<SocketAddr>,
+    connections: usize,
+    stuck: Counter,
+}
+
+impl Doorkeeper {
+    pub(crate) fn new(feeds: usize, stuck: Counter) -> Self {
+        Self { handle: Handle::new(), connections: CONNECTIONS + feeds, stuck }
+    }
 }
 
 impl<S> Accept<TcpStream, S> for Doorkeeper {
-    type Stream = TcpStream;
-    type Service = S;
-    type Future = Ready<io::Result<(TcpStream, S)>>;
+    type Stream = Outlet<TcpStream>;
+    type Service = AddExtension<S, Carries>;
+    type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let there_is_room = self.handle.connection_count() <= CONNECTIONS;
+        let there_is_room = self.handle.connection_count() <= self.connections;
         let taken = if there_is_room {
-            stream.set_nodelay(true).map(|()| (stream, service))
+            stream.set_nodelay(true).map(|()| {
+                let carries = Carries::default();
+                let service = Extension(carries.clone()).layer(service);
+                (Outlet::new(stream, carries, self.stuck.clone()), service)
+            })
         } else {
             Err(io::Error::other("too many connections"))
         };
         std::future::ready(taken)
+    }
+}
+
+/// Raises this process's bound on open files as far as it may, if its connections need that: shells begin with 1,024.
+fn make_room(connections: usize) {
+    let wanted = u64::try_from(connections + OTHER_FILES).unwrap_or(u64::MAX);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
+    if raised.is_err() || allowed < wanted {
+        warn!(
+            wanted,
+            allowed,
+            "not every connection finds a file descriptor: raise the limit (ulimit -n), or lower --max-feeds"
+        );
     }
 }
