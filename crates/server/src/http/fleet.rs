@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::fleet::{Member, MemberState, Peer};
 use crate::http::app::App;
 use crate::http::auth::Operator;
-use crate::http::extract::{Params, Shared, parameter};
+use crate::http::codes;
+use crate::http::extract::{Params, Shared};
 use crate::http::problem::Problem;
 
 /// Whose verifiers.
@@ -74,8 +75,13 @@ pub(crate) async fn list(
     operator: Operator,
     Params(query): Params<FleetQuery>,
 ) -> Result<Response, Problem> {
-    let tenant: Option<TenantId> = parameter("tenant", query.tenant.as_deref())?;
+    // What is no tenant id names no tenant, as in a path.
+    let tenant: Option<TenantId> =
+        query.tenant.map(|name| name.parse().map_err(|_| Problem::new(&codes::NOT_FOUND))).transpose()?;
     operator.require_for(Permission::KeysRead, tenant.as_ref())?;
+    if tenant.as_ref().is_some_and(|tenant| app.index.tenant(tenant).is_none()) {
+        return Err(Problem::new(&codes::NOT_FOUND));
+    }
     let now = app.ambient.boot_ms();
     let guards = app.fleet.members(tenant.as_ref()).into_iter();
     let guards = guards.map(|member| guard(&member, state_of(&app, &member, now), now));

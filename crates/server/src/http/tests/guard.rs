@@ -186,3 +186,17 @@ async fn a_snapshot_holds_every_key_of_the_tenant() {
     assert_eq!(told.into_iter().map(|key| key.key_id).collect::<Vec<_>>(), keys);
     kit.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fleet_of_a_tenant_that_is_not_there_is_not_found() {
+    let kit = Kit::start().await;
+    for nobody in ["nobody", "No%20body"] {
+        let answer = kit.get(&format!("/v1/fleet?tenant={nobody}")).answer().await;
+        answer.is_problem(404, "not_found");
+    }
+    let bound = kit.operator(&["default/keys:read"]).await;
+    kit.get("/v1/fleet?tenant=nobody").with_key(&bound).answer().await.is_problem(404, "not_found");
+    let fleet = kit.get("/v1/fleet?tenant=default").with_key(&bound).answer().await.is(200);
+    assert_eq!(fleet["verifiers"][0]["kind"], "server");
+    kit.node.stop().await;
+}
