@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::error;
@@ -16,6 +16,7 @@ use crate::filler::Asked;
 use crate::link::Link;
 use crate::requirement::Requirement;
 use crate::status::{Lease, Status};
+use crate::usage::UsageTeller;
 use crate::{feed, filler, keeper, replica};
 
 /// A token is at most two keys (our own form and another system's), and each may be pushed out once while it is waited for.
@@ -77,31 +78,38 @@ impl Guard {
     /// waits longer, and never says `valid` past the lease.
     pub async fn verify(&self, token: &str, requirement: &Requirement) -> Decision {
         let deadline = Instant::now() + self.handle.first_sight_within;
-        let decision = self.decide(token, requirement, deadline).await;
+        let Decided { decision, by } = self.decide(token, requirement, deadline).await;
         self.link().meters.count(decision.verdict);
+        // What the server said itself it has counted itself.
+        if let By::Guard { boot_ms } = by {
+            self.link().uses.count(&decision, requirement, boot_ms);
+        }
         decision
     }
 
     /// [`Self::verify`] without waiting: none if the server would have to be asked.
     #[must_use]
     pub fn check(&self, token: &str, requirement: &Requirement) -> Option<Decision> {
-        match self.core().judge(token, requirement, self.link().clock.moment()) {
+        let moment = self.link().clock.moment();
+        match self.core().judge(token, requirement, moment) {
             Judged::Answer(decision) => {
                 self.link().meters.count(decision.verdict);
+                self.link().uses.count(&decision, requirement, moment.boot_ms);
                 Some(decision)
             }
             Judged::Ask(_) => None,
         }
     }
 
-    async fn decide(&self, token: &str, requirement: &Requirement, deadline: Instant) -> Decision {
+    async fn decide(&self, token: &str, requirement: &Requirement, deadline: Instant) -> Decided {
         let link = self.link();
         let mut knowing = Knowing::default();
         for _ in 0..MOST_ASKS {
             let moment = link.clock.moment();
             let key_id = match self.core().judge_knowing(token, requirement, moment, knowing) {
                 Judged::Answer(decision) => {
-                    return self.past_lease(decision, token, requirement, deadline).await;
+                    let decided = Decided { decision, by: By::Guard { boot_ms: moment.boot_ms } };
+                    return self.past_lease(decided, token, requirement, deadline).await;
                 }
                 Judged::Ask(key_id) => key_id,
             };
@@ -119,21 +127,23 @@ impl Guard {
                 }
             }
         }
-        let stale = self.core().stale(link.clock.boot_ms());
+        let boot_ms = link.clock.boot_ms();
+        let stale = Decided { decision: self.core().stale(boot_ms), by: By::Guard { boot_ms } };
         self.past_lease(stale, token, requirement, deadline).await
     }
 
     async fn past_lease(
         &self,
-        decision: Decision,
+        decided: Decided,
         token: &str,
         requirement: &Requirement,
         deadline: Instant,
-    ) -> Decision {
-        if decision.verdict != Verdict::Stale || !requirement.asks_server() {
-            return decision;
+    ) -> Decided {
+        if decided.decision.verdict != Verdict::Stale || !requirement.asks_server() {
+            return decided;
         }
-        self.link().ask_server(token, requirement, deadline).await.unwrap_or(decision)
+        let asked = self.link().ask_server(token, requirement, deadline).await;
+        asked.map_or(decided, |decision| Decided { decision, by: By::Server })
     }
 
     /// Tells of every notice that was applied, by its position. Whoever keeps connections open for long checks their keys
@@ -201,6 +211,19 @@ impl Guard {
     }
 }
 
+/// A decision, and whose it is.
+struct Decided {
+    decision: Decision,
+    by: By,
+}
+
+enum By {
+    /// This guard's, at this boot time.
+    Guard { boot_ms: u64 },
+    /// The server's, which was asked for it.
+    Server,
+}
+
 /// How a guard hears notices.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum FeedBy {
@@ -252,6 +275,10 @@ async fn supervise(
         let shared = of(&link);
         tasks.spawn(async move { filler::run(&shared).await });
     }
+    // Lent to its task, for the last of it is told when no task runs any more.
+    let teller = Arc::new(Mutex::new(UsageTeller::new()));
+    let (shared, lent) = (of(&link), Arc::clone(&teller));
+    tasks.spawn(async move { lent.lock().await.run(&shared).await });
     let ended = tokio::select! {
         // An error means that nobody holds the guard any more.
         _ = asked_to_stop.wait_for(|stop| *stop) => None,
@@ -273,6 +300,7 @@ async fn supervise(
     tasks.shutdown().await;
     link.notes.note(|noted| noted.closed = true);
     if link.core.was_registered() {
+        teller.lock().await.say_good_bye(&link).await;
         link.leave().await;
     }
     stopped.send_replace(true);

@@ -39,6 +39,10 @@
 //! answer of the server have the longest that can be. A guard that falls behind is told so by the feed itself and goes on from
 //! where it was.
 //!
+//! **Usage.** What the guard says of a key goes back to the server in sums, at most once a second, and is counted once however
+//! often a report is repeated. No verify writes anything. While the server cannot be reached sums are kept; verdicts beyond
+//! their room are told as missing, and a guard that dies leaves its last second unknown, by its name.
+//!
 //! **A replica** holds all keys of its tenant. One that changes is asked for like a first sight, at once and in the
 //! background; until it is told, who presents it waits for the same answer. So nothing passes on what a key was before, and
 //! the lease needs no rule of its own for it.
@@ -66,6 +70,7 @@ mod requirement;
 mod sse;
 mod status;
 mod tls;
+mod usage;
 
 pub use crate::builder::{Builder, ConnectError, Start};
 pub use crate::client::UrlError;

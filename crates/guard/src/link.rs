@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::filler::Filler;
 use crate::meters::Meters;
 use crate::status::Notes;
+use crate::usage::Uses;
 
 /// A registration is one write in the fleet's registry and a read of the head.
 const REGISTER_WITHIN: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ pub(crate) struct Link {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) filler: Filler,
     pub(crate) meters: Meters,
+    pub(crate) uses: Uses,
     pub(crate) notes: Notes,
     pub(crate) register: Register,
     /// Positions to report.
@@ -55,6 +57,7 @@ pub(crate) struct Seen(u64);
 impl Link {
     pub(crate) fn new(core: Core, client: Client, clock: Arc<dyn Clock>, register: Register) -> Self {
         Self {
+            uses: Uses::of(core.tenant()),
             core,
             client,
             clock,
@@ -114,6 +117,7 @@ impl Link {
         let log_id = log_id.map_err(|_| CallError::Unreadable("its log id is none".to_owned()))?;
         // A guard may ask for less than the server's bound and is never given more than it asked for.
         let bound_ms = registered.max_staleness_ms.min(self.register.max_staleness_ms);
+        self.uses.told(registered.now.as_deref(), self.clock.boot_ms());
         self.core.on_registered(log_id, Position::new(registered.at_least), bound_ms);
         info!(guard.id = self.guard_id(), server = registered.server, bound_ms, "the guard is registered");
         Ok(())

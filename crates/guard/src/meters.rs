@@ -22,6 +22,10 @@ pub(crate) struct Meters {
     pub(crate) gaps: Counter,
     /// Times that everything held was dropped.
     pub(crate) resets: Counter,
+    /// Reports of usage that did not reach the server, and were kept.
+    pub(crate) untold_reports: Counter,
+    /// Verdicts for which there was no room.
+    pub(crate) missed_uses: Counter,
     /// Keys held.
     pub(crate) held: Gauge,
     /// The last notice applied.
@@ -43,6 +47,8 @@ impl Meters {
             feed_ends: counter!("rescind_guard_feed_ends_total"),
             gaps: counter!("rescind_guard_feed_gaps_total"),
             resets: counter!("rescind_guard_resets_total"),
+            untold_reports: counter!("rescind_guard_usage_untold_total"),
+            missed_uses: counter!("rescind_guard_usage_missed_total"),
             held: gauge!("rescind_guard_held_keys"),
             applied: gauge!("rescind_guard_applied_position"),
             lag_ms: gauge!("rescind_guard_lag_ms"),

@@ -57,6 +57,11 @@ impl Requirement {
         self.scope.as_deref()
     }
 
+    /// The same, shared.
+    pub(crate) fn shared_scope(&self) -> Option<Arc<Scope>> {
+        self.scope.clone()
+    }
+
     /// Where it is presented from.
     #[must_use]
     pub const fn network(&self) -> Option<IpAddr> {

@@ -28,7 +28,7 @@ use crate::fleet::registry::Registry;
 pub(crate) use crate::fleet::registry::{Peer, guard_entry, server_entry};
 
 /// How far clocks may drift apart within one bound.
-const DRIFT_MS: u64 = 500;
+pub(crate) const DRIFT_MS: u64 = 500;
 /// Guards that one server takes: each costs it a lease a second, and a place in every receipt.
 pub(crate) const MAX_GUARDS: usize = 10_000;
 /// How long a guard that is gone is still shown.

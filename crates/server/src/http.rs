@@ -16,6 +16,7 @@ mod extract;
 mod feed;
 mod fleet;
 mod guard;
+mod guard_usage;
 mod health;
 mod history;
 mod imports;

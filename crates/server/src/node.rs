@@ -262,8 +262,11 @@ impl Node {
             let follow = self.usage.record.clone().follow(stream);
             self.workers.spawn(supervise("usage record", Arc::clone(app), failed.clone(), follow));
         }
-        let report = self.usage.reporter(app, stream).run();
+        let sink = self.usage.sink(stream);
+        let report = self.usage.reporter(app, sink.clone()).run();
         self.workers.spawn(supervise("usage reporter", Arc::clone(app), failed.clone(), report));
+        let take = self.usage.take_in(Arc::clone(app), sink);
+        self.workers.spawn(supervise("usage of guards", Arc::clone(app), failed.clone(), take));
         let watch = watch_followers(Arc::downgrade(&self.projection));
         self.workers.spawn(supervise("projection", Arc::clone(app), failed.clone(), watch));
         self.workers.spawn(supervise("metrics", Arc::clone(app), failed.clone(), sum_up(Arc::clone(app))));
@@ -390,6 +393,7 @@ fn assemble(
         notices: projection.notices(),
         usage: usage.record.usage(),
         meter: Arc::clone(&usage.meter),
+        guard_usage: Arc::clone(&usage.guards),
         fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
         webhooks,
         link: opened.nats.as_ref().map(|nats| {

@@ -16,6 +16,7 @@ mod shard;
 mod snapshot;
 mod state;
 mod table;
+mod tally;
 mod tenants;
 mod verdict;
 mod writer;
@@ -28,5 +29,6 @@ pub use request::{Answer, AsOf, Holder, HolderRef, Judgement, Moment, VerifyRequ
 pub use scan::MatchingKey;
 pub use snapshot::{SnapshotError, SnapshotHeader, read_snapshot};
 pub use state::{KeyFacts, KeyState, TenantState};
+pub use tally::{Sum, Tallied, Tally, TallyLimits};
 pub use verdict::Verdict;
 pub use writer::{Applied, IndexWriter};

@@ -3,9 +3,13 @@
 //! A guard registers before it answers anybody, asks for a lease each second, asks once for each key that it sees first, and
 //! says what it has applied. Positions are the log's; ids are 26 characters; times RFC 3339.
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use usage::{Counted, Usage, UsedFor, UsedKey};
 
 /// `POST /v1/guard/register`: a verifier that is about to answer for a tenant's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,10 @@ pub struct Registered {
     pub max_staleness_ms: u64,
     /// The server's version.
     pub server: String,
+    /// What time it is there, RFC 3339; none of an older server, to which nobody reports usage. Usage is dated by servers'
+    /// clocks: a guard takes this for the time at which it arrived, so it dates rather too early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
 }
 
 /// `POST /v1/guard/lease`: is what I have all there is?

@@ -23,4 +23,7 @@ pub use hex::{hex, unhex};
 pub use notice::{Heard, Notice, NoticeData, NoticeKind, NoticeSelector, NoticeUnreadable, notice_of};
 pub use tags::TagSecret;
 pub use time::{TimeError, format_rfc3339, parse_rfc3339};
-pub use usage::{RunId, SERVICE_MAX, UsageEntry, UsageOrigin, UsageReport, UsageUnreadable};
+pub use usage::{
+    RunId, SERVICE_MAX, Stay, UsageEntry, UsageNetwork, UsageOrigin, UsageProgress, UsageReport,
+    UsageUnreadable, guard_counts, who_counts,
+};

@@ -1,20 +1,32 @@
-//! Reports of usage: what one run of a server counted in a span, as bytes and back.
+//! Reports of usage: what one run of a server or guard counted in a span, as bytes and back.
+
+mod network;
+mod progress;
 
 use std::fmt;
 use std::str::FromStr;
 
 use domain::{EventId, IdError, KeyId, TenantId, Timestamp};
 use prost::Message;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::proto;
+
+pub use network::UsageNetwork;
+pub use progress::{Stay, UsageProgress};
 
 /// The longest service label, in bytes: enough for `team/service-name`, and a record of many stays small.
 pub const SERVICE_MAX: usize = 64;
 /// The longest of the other texts; a scope is the longest that there is.
 const TEXT_MAX: usize = 256;
 
-/// One run of one server's process: drawn at its start, never used again.
+/// What a guard's id is hashed behind, so that no id that somebody chooses is the run of a server or of another guard.
+const GUARD_RUN: &[u8] = b"rescind usage of guard\0";
+/// Between tenant and name of a guard, where a report names who counted. A server's name is a host and a port, without it.
+const GUARD_OF: char = '/';
+
+/// One run of one server's process, or of a guard's: drawn at its start, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(u128);
 
@@ -35,6 +47,15 @@ impl RunId {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
+    }
+
+    /// The run of a guard, whose id its own process chose.
+    #[must_use]
+    pub fn of_guard(guard_id: EventId) -> Self {
+        let id = guard_id.to_u128();
+        let hash = Sha256::new().chain_update(GUARD_RUN).chain_update(id.to_be_bytes()).finalize();
+        let low = hash[..10].iter().fold(0_u128, |low, byte| low << 8 | u128::from(*byte));
+        Self(id >> 80 << 80 | low)
     }
 
     /// When it was drawn.
@@ -68,7 +89,7 @@ impl FromStr for RunId {
 pub struct UsageReport {
     /// Whose.
     pub run: RunId,
-    /// What people call the server.
+    /// What people call the server; of a guard, see [`guard_counts`].
     pub server: Box<str>,
     /// The number of the run's last report with entries, this one included.
     pub sequence: u64,
@@ -78,7 +99,8 @@ pub struct UsageReport {
     pub to: Timestamp,
     /// The run ends here and verifies nothing more.
     pub leaving: bool,
-    /// How long, in milliseconds, this server may go on answering after it has lost the log.
+    /// How long, in milliseconds, it may go on answering after it has fallen silent. A report that goes no further than what
+    /// is known may come from somebody else, who says that it goes on; this counts from `to`.
     pub max_staleness_ms: u64,
     /// Verdicts that could not be counted under any key.
     pub missed: u64,
@@ -114,6 +136,18 @@ pub struct UsageOrigin {
     pub service: Box<str>,
     /// The network that the key was presented from, if it was told.
     pub network: Option<Box<str>>,
+}
+
+/// What a guard is called in its reports: its silence matters to its tenant only, and nobody else is told its name.
+#[must_use]
+pub fn guard_counts(tenant: &TenantId, name: &str) -> Box<str> {
+    format!("{tenant}{GUARD_OF}{name}").into()
+}
+
+/// Whose keys it judges who is called so in a report, none for everybody's, and what people call it.
+#[must_use]
+pub fn who_counts(server: &str) -> (Option<&str>, &str) {
+    server.split_once(GUARD_OF).map_or((None, server), |(tenant, name)| (Some(tenant), name))
 }
 
 /// Bytes that are no report of ours.
@@ -280,6 +314,17 @@ mod tests {
         let weight: usize = report.entries.iter().map(UsageEntry::weight).sum();
         assert!(bytes.len() <= weight + 200, "{} of {weight}", bytes.len());
         assert_eq!(report.run.to_string().parse(), Ok(report.run));
+    }
+
+    #[test]
+    fn a_guard_counts_for_its_tenant_under_a_run_of_its_own() {
+        let acme = "acme".parse().unwrap();
+        assert_eq!(who_counts(&guard_counts(&acme, "mail/sender")), (Some("acme"), "mail/sender"));
+        assert_eq!(who_counts("mail-1:8750"), (None, "mail-1:8750"));
+        let (one, other) = (EventId::from_u128(5 << 80 | 7), EventId::from_u128(5 << 80 | 8));
+        assert_ne!(RunId::of_guard(one), RunId::of_guard(other));
+        assert_ne!(RunId::of_guard(one), RunId::from_u128(one.to_u128()));
+        assert_eq!(RunId::of_guard(one).drawn_at(), Timestamp::from_millis(5));
     }
 
     #[test]

@@ -121,6 +121,6 @@ async fn a_broken_task_is_told_and_the_guard_refuses() {
     assert!(given.guard.status().last_error.unwrap().contains("broke"));
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

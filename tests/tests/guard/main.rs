@@ -9,4 +9,5 @@ mod given;
 mod lying;
 mod nats;
 mod replicas;
+mod usage;
 mod verdicts;

@@ -37,6 +37,8 @@ pub enum Keeping {
     Stays,
     /// The next of its kind says all that it says.
     Replaces,
+    /// The same, of what somebody else says of the run: what the run itself said stays.
+    Beside,
 }
 
 /// A report in the stream.
@@ -95,6 +97,10 @@ impl UsageStream {
             Keeping::Replaces => {
                 headers.insert(NATS_ROLLUP, "sub");
                 format!("{USAGE_PREFIX}{run}.idle")
+            }
+            Keeping::Beside => {
+                headers.insert(NATS_ROLLUP, "sub");
+                format!("{USAGE_PREFIX}{run}.said")
             }
         };
         let message = PublishMessage::build().headers(headers).payload(payload.into());

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use domain::Timestamp;
+use domain::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
-use wire::{RunId, UsageReport};
+use wire::{RunId, UsageReport, who_counts};
 
 /// A run that has not reported for so long is silent: three times the second in which it should have.
 pub(crate) const SILENT_AFTER_MS: u64 = 3_000;
 
 /// Runs that are remembered, so that a report that is delivered again is known: ten servers that start ten times a day for
-/// the 91 days that a report can be delivered in. Beyond that the oldest goes, and what it did not report stays unknown.
+/// the 91 days that a report can be delivered in. Beyond that the one goes that reported longest ago, those first that have
+/// left, and what it did not report stays unknown.
 const RUNS_MAX: usize = 10_000;
 
 /// Spans that stay unknown. Beyond that the record begins behind the oldest.
@@ -182,6 +183,12 @@ impl Reported {
             self.remember(Gap { from: row.until, to, server: row.server.clone(), why: Why::Lost }, changed);
             row.tainted = false;
         }
+        // Somebody else may say of a silent one that it goes on, until when: counted from where it says that reports end.
+        row.max_staleness_ms = if to > row.until {
+            report.max_staleness_ms
+        } else {
+            row.max_staleness_ms.max(to.saturating_add(report.max_staleness_ms).saturating_sub(row.until))
+        };
         row.sequence = row.sequence.max(report.sequence);
         row.until = row.until.max(to);
         row.left |= report.leaving;
@@ -198,13 +205,11 @@ impl Reported {
         if gap.from >= gap.to {
             return;
         }
-        // A run that loses report after report makes one gap that grows.
-        if let Some((number, last)) = self.gaps.back_mut()
-            && last.server == gap.server
-            && last.why == gap.why
-            && last.to >= gap.from
-            && last.from <= gap.from
-        {
+        // A run that loses report after report makes one gap that grows, also beside others that do.
+        let grows = |last: &Gap| {
+            last.server == gap.server && last.why == gap.why && last.to >= gap.from && last.from <= gap.from
+        };
+        if let Some((number, last)) = self.gaps.iter_mut().rev().find(|(_, last)| grows(last)) {
             last.to = last.to.max(gap.to);
             changed.gaps.push(*number);
             return;
@@ -218,7 +223,8 @@ impl Reported {
     /// Keeps within the bounds, without making anything known that is not.
     fn forget(&mut self, changed: &mut Changed) {
         while self.runs.len() > RUNS_MAX
-            && let Some((run, row)) = self.runs.pop_first()
+            && let Some(run) = self.longest_ago()
+            && let Some(row) = self.runs.remove(&run)
         {
             let (from, to) = row.silence();
             if !row.left {
@@ -234,13 +240,22 @@ impl Reported {
         }
     }
 
-    /// Whether the sums of a span are whole. `to` is at most now.
-    pub(crate) fn coverage(&self, from: Timestamp, to: Timestamp) -> Coverage {
+    fn longest_ago(&self) -> Option<RunId> {
+        self.runs.iter().min_by_key(|(_, row)| (!row.left, row.until)).map(|(run, _)| *run)
+    }
+
+    /// Whether the sums of a span are whole for a tenant's keys. `to` is at most now.
+    pub(crate) fn coverage(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> Coverage {
         let (from, to) = (from.as_millis(), to.as_millis());
         let mut spans = Vec::new();
         let mut add = |start: u64, end: u64, whom: Option<&str>, why| {
             let (start, end) = (start.max(from), end.min(to));
-            if start < end {
+            let (of, whom) = whom.map_or((None, None), |whom| {
+                let (of, name) = who_counts(whom);
+                (of, Some(name))
+            });
+            // A guard judges its own tenant's keys and no others.
+            if start < end && of.is_none_or(|of| of == tenant.as_str()) {
                 let (from, to) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
                 spans.push(UnknownSpan { from, to, whom: whom.map(Into::into), why });
             }

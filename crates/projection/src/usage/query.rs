@@ -64,11 +64,11 @@ impl Usage {
         self.inner.reported.read().heard
     }
 
-    /// Whether everything that happened in a span is in the sums, and if not, in which parts not and whom to ask. `to` is
-    /// at most now; reports of the last 3 s may be under way without anything being called unknown.
+    /// Whether everything that happened to a tenant's keys in a span is in the sums, and if not, in which parts not and whom
+    /// to ask. `to` is at most now; reports of the last 3 s may be under way without anything being called unknown.
     #[must_use]
-    pub fn coverage(&self, from: Timestamp, to: Timestamp) -> Coverage {
-        self.inner.reported.read().coverage(from, to)
+    pub fn coverage(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> Coverage {
+        self.inner.reported.read().coverage(tenant, from, to)
     }
 
     /// All that is known of one key; empty if nothing is. `now` says which hours and days are the last ones.
@@ -139,11 +139,11 @@ impl Usage {
         service: Option<&str>,
         now: Timestamp,
     ) -> Result<Quiet, QueryError> {
-        let (tenant, service) = (tenant.clone(), service.map(str::to_owned));
+        let (of, service) = (tenant.clone(), service.map(str::to_owned));
         let last_used =
-            self.ask(move |tree| Ok(row(tree, &tenant, key_id)?.last_used(service.as_deref()))).await?;
+            self.ask(move |tree| Ok(row(tree, &of, key_id)?.last_used(service.as_deref()))).await?;
         let from = last_used.unwrap_or_default();
-        let held_up_by = self.coverage(from, now).unknown().to_vec();
+        let held_up_by = self.coverage(tenant, from, now).unknown().to_vec();
         let known = held_up_by.iter().map(|span| span.to).fold(from, Timestamp::max);
         Ok(Quiet { since: (known < now).then_some(known), last_used, held_up_by })
     }

@@ -253,7 +253,7 @@ async fn sums_survive_a_restart_and_a_kill_leaves_a_span_unknown() {
     server.report(NOON + 1_000, vec![entry("valid", 3, NOON + 500, "mailer")]).await;
     let before = server.shown(NOON + 1_000).await;
     let usage = server.record.usage();
-    assert!(usage.coverage(at(NOON), at(NOON + 1_000)).is_covered());
+    assert!(usage.coverage(&acme(), at(NOON), at(NOON + 1_000)).is_covered());
     // Killed: it never said that it leaves.
     server.record.close().await;
     usage.of_key(&acme(), KEY, at(NOON)).await.unwrap_err();
@@ -261,7 +261,7 @@ async fn sums_survive_a_restart_and_a_kill_leaves_a_span_unknown() {
     let server = Server::start(place.clone(), 2, NOON + 60_000).await;
     assert_eq!(server.shown(NOON + 1_000).await, before);
     let usage = server.record.usage();
-    let coverage = usage.coverage(at(NOON), at(NOON + 60_000));
+    let coverage = usage.coverage(&acme(), at(NOON), at(NOON + 60_000));
     let [span] = coverage.unknown() else { panic!("{coverage:?}") };
     assert_eq!((span.from, span.to, span.why), (at(NOON + 1_000), at(NOON + 9_000), Why::Silent));
     // A run that says that it leaves is missed by nobody.
@@ -270,7 +270,7 @@ async fn sums_survive_a_restart_and_a_kill_leaves_a_span_unknown() {
     server.record.take_in(vec![last]).await.unwrap();
     server.record.close().await;
     let server = Server::start(place, 3, NOON + 120_000).await;
-    assert!(server.record.usage().coverage(at(NOON + 9_000), at(NOON + 120_000)).is_covered());
+    assert!(server.record.usage().coverage(&acme(), at(NOON + 9_000), at(NOON + 120_000)).is_covered());
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_record_that_does_not_open_is_kept_under_another_name() {
         let mut server = Server::start(place.clone(), time, NOON).await;
         server.report(NOON + 1_000, vec![entry("valid", 3, NOON + 500, "mailer")]).await;
         assert_eq!(server.shown(NOON).await.total.valid, 3);
-        let unknown = server.record.usage().coverage(at(NOON - 1), at(NOON + 1_000));
+        let unknown = server.record.usage().coverage(&acme(), at(NOON - 1), at(NOON + 1_000));
         assert_eq!(unknown.unknown()[0].why, Why::BeforeRecord);
         server.record.close().await;
         std::fs::remove_dir_all(records.join("usage")).unwrap();

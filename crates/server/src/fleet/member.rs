@@ -15,6 +15,12 @@ const SILENT_MS: u64 = 2_500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct GuardId(EventId);
 
+impl From<GuardId> for EventId {
+    fn from(guard: GuardId) -> Self {
+        guard.0
+    }
+}
+
 impl fmt::Display for GuardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

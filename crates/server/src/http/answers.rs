@@ -375,7 +375,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         ],
     ),
     (
-        &["lease_guard", "fill_guard", "guard_applied", "guard_leaves"],
+        &["lease_guard", "fill_guard", "guard_applied", "guard_usage", "guard_leaves"],
         &[ALWAYS, OPERATOR, STALE, BODY, GUARD, &[&codes::POSITION_NOT_REACHED]],
     ),
     (

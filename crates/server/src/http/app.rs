@@ -20,7 +20,7 @@ use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
 use crate::leaks::Signers;
 use crate::policy::watch::PolicyWatch;
-use crate::usage::UsageMeter;
+use crate::usage::{GuardUsage, UsageMeter};
 use crate::webhooks::Webhooks;
 
 /// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
@@ -84,6 +84,8 @@ pub(crate) struct App {
     /// What is on record of verdicts, and where those of this server are counted.
     pub(crate) usage: Usage,
     pub(crate) meter: Arc<UsageMeter>,
+    /// Where what guards count goes.
+    pub(crate) guard_usage: Arc<GuardUsage>,
     /// Who else answers for keys, and what they have enforced.
     pub(crate) fleet: Fleet,
     /// Where notices are sent to.

@@ -15,6 +15,7 @@ use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Json, Shared, invalid};
+use crate::http::guard_usage::announce_usage;
 use crate::http::problem::Problem;
 use crate::usage::Service;
 
@@ -79,6 +80,8 @@ pub(crate) async fn register(
         feed: body.feed.into(),
         max_staleness_ms,
     };
+    // Before it can answer anybody, and before it is in the fleet: whose reports are missing must be known by name.
+    announce_usage(&app, &introduction).await;
     match &app.link {
         Some(link) => link.register(&app.fleet, introduction, &*app.ambient).await?,
         None => app.fleet.register(introduction, app.ambient.boot_ms())?,
@@ -95,6 +98,7 @@ pub(crate) async fn register(
         at_least: head.get(),
         max_staleness_ms,
         server: env!("CARGO_PKG_VERSION").to_owned(),
+        now: Some(format_rfc3339(app.ambient.now())),
     };
     Ok(axum::Json(answer).into_response())
 }

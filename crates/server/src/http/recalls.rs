@@ -294,7 +294,7 @@ async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result
     let used = used_of(app, tenant, &preview.keys).await?;
     let hour = app.usage.requests_of(tenant, used.clone(), (before(now, HOUR_MS), now)).await?;
     let day = app.usage.requests_of(tenant, used, (before(now, DAY_MS), now)).await?;
-    let complete = app.usage.coverage(before(now, DAY_MS), now).is_covered();
+    let complete = app.usage.coverage(tenant, before(now, DAY_MS), now).is_covered();
     let hit: HashSet<KeyId> = preview.keys.iter().copied().collect();
     let rotations_in_flight = rotations_among(app, tenant, &hit).await?;
     let mut sample = Vec::new();

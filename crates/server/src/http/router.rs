@@ -9,9 +9,9 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, authz, configure, events, feed, fleet, guard, health, history, imports, keys, leaks, metrics,
-    openapi, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants,
-    usage, verify, webhooks,
+    amend, authz, configure, events, feed, fleet, guard, guard_usage, health, history, imports, keys, leaks,
+    metrics, openapi, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend,
+    tenants, usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -36,11 +36,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     ];
     let verifies: [(&str, Route); 2] =
         [("/v1/verify", post(verify::one)), ("/v1/verify/batch", post(verify::batch))];
-    let guards: [(&str, Route); 5] = [
+    let guards: [(&str, Route); 6] = [
         ("/v1/guard/register", post(guard::register)),
         ("/v1/guard/lease", post(guard::lease)),
         ("/v1/guard/fill", post(guard::fill)),
         ("/v1/guard/applied", post(guard::applied)),
+        ("/v1/guard/usage", post(guard_usage::usage)),
         ("/v1/guard/leave", post(guard::leave)),
     ];
     // A gateway asks with the client's own method and path.

@@ -1,6 +1,6 @@
 //! Which keys are known not to be used, and of which that is not known: for a list, and for one key.
 
-use domain::{KeyId, Timestamp};
+use domain::{KeyId, TenantId, Timestamp};
 use projection::usage::{Coverage, UnknownSpan, Why};
 use projection::{KeyGrant, KeyPage, KeyQuery, KeyRow, QueryError};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) async fn page(
 ) -> Result<(KeyPage, ListedUsage), QueryError> {
     let until = settled_until(app);
     // Before the last uses are read: what is reported in between makes a key used, never unused.
-    let coverage = coverage_of(app, since, until);
+    let coverage = coverage_of(app, &query.tenant, since, until);
     let limit = query.limit;
     let mut query = KeyQuery { issued_before: Some(since), ..query };
     let (mut unused, mut left_out) = (Vec::new(), Vec::new());
@@ -60,9 +60,9 @@ pub(crate) async fn page(
 }
 
 /// What is known from `since` on; of a span that has not been reported yet, nothing.
-fn coverage_of(app: &App, since: Timestamp, until: Timestamp) -> Coverage {
+fn coverage_of(app: &App, tenant: &TenantId, since: Timestamp, until: Timestamp) -> Coverage {
     if since < until {
-        return app.usage.coverage(since, until);
+        return app.usage.coverage(tenant, since, until);
     }
     let to = app.ambient.now();
     Coverage::Unknown { spans: vec![UnknownSpan { from: since, to, whom: None, why: Why::NotHeard }] }
@@ -83,7 +83,7 @@ impl LastUse {
         let until = settled_until(app);
         let issued_at = row.grant.as_ref().map(|grant: &KeyGrant| grant.issued_at).unwrap_or_default();
         // In this order, as for a list.
-        let coverage = coverage_of(app, issued_at, until);
+        let coverage = coverage_of(app, &row.tenant, issued_at, until);
         let Ok(last_used) = app.usage.last_used(&row.tenant, row.key_id).await else {
             return Self { last_used_at: None, last_used_complete: false };
         };

@@ -105,7 +105,7 @@ pub(crate) struct PartJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageService)]
 pub(crate) struct ServiceJson {
-    /// What it calls itself, else the label `service` of the operator key that it asks with, else `operator/<key id>`.
+    /// A guard's name, or what it calls itself, else the label `service` of the operator key that it asks with, else `operator/<key id>`.
     service: String,
     /// The network that it named last.
     network: Option<String>,
@@ -161,7 +161,7 @@ pub(crate) struct CoverageJson {
     from: String,
     /// Where it ends.
     to: String,
-    /// All that any server reported up to here is counted, RFC 3339.
+    /// All that any server or guard reported up to here is counted, RFC 3339.
     known_until: Option<String>,
     /// In these parts more may have happened than is counted; the last 100.
     unknown: Vec<UnknownJson>,
@@ -175,7 +175,7 @@ pub(crate) struct UnknownJson {
     from: String,
     /// Known again from here on, RFC 3339.
     to: String,
-    /// The server whose reports are missing.
+    /// The server or guard whose reports are missing.
     server: Option<String>,
     /// before_record, lost, silent or not_heard.
     why: &'static str,
@@ -205,7 +205,7 @@ pub(crate) async fn show(
     let now = app.ambient.now();
     let usage = app.usage.of_key(&tenant, key_id, now).await?;
     let from = start_of(now, DAY_MS, DAYS, 0);
-    let coverage = app.usage.coverage(from, now);
+    let coverage = app.usage.coverage(&tenant, from, now);
     let answer = UsageJson {
         hours: buckets(&usage.hours, &coverage, now, (HOUR_MS, HOURS)),
         days: buckets(&usage.days, &coverage, now, (DAY_MS, DAYS)),

@@ -1,6 +1,5 @@
 //! Reports what the meter counted, about every second: into the record, or into the stream that all records follow.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,62 +7,23 @@ use std::time::Duration;
 
 use application::Ambient;
 use domain::Timestamp;
-use eventlog::jetstream::{Keeping, REPORT_MAX, UsageStream};
-use projection::usage::UsageRecord;
+use eventlog::jetstream::REPORT_MAX;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
-use wire::{RunId, UsageEntry, UsageReport};
+use wire::{RunId, Stay, UsageProgress, UsageReport};
 
 use super::meter::{Drained, UsageMeter};
+use super::sink::{Sent, Sink};
 
 /// How often sums go out.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How often a server in which nothing was counted says so: well within the 3 s after which it counts as silent, and half
-/// the synced writes of every second.
-const IDLE_EVERY: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_millis(UsageProgress::REPORT_EVERY_MS);
+/// How often a server in which nothing was counted says so; each is a synced write.
+const IDLE_EVERY: Duration = Duration::from_millis(UsageProgress::IDLE_EVERY_MS);
 /// How long the first report waits before it is tried again: nobody is let pass before it is there.
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(100);
-/// A verdict is counted right after it is given; a thread that is held up in between has so long before a report claims to
-/// have had everything.
-const SETTLE_MS: u64 = 250;
-/// Beside its entries a report takes at most so many bytes.
-const REPORT_FRAME: usize = 1_024;
 /// Characters of the host in a server's name.
 const HOST_MAX: usize = 100;
-
-/// Where reports go.
-#[derive(Debug)]
-pub(crate) enum Sink {
-    /// Straight into the record: nobody else verifies on this log.
-    Record(UsageRecord),
-    /// To all servers, this one included.
-    Stream(UsageStream),
-}
-
-impl Sink {
-    async fn send(&self, report: &UsageReport) -> Result<(), String> {
-        match self {
-            Self::Record(record) => record.take_in(vec![report.clone()]).await.map_err(|error| chain(&error)),
-            Self::Stream(stream) => {
-                let run = report.run.to_string();
-                // Two reports without a number of their own may differ in nothing but how far they go.
-                let (keeping, id) = if report.is_numbered() {
-                    (Keeping::Stays, format!("{run}:{}", report.sequence))
-                } else {
-                    (Keeping::Replaces, format!("{run}:{}:{}", report.sequence, report.to.as_millis()))
-                };
-                let sent = stream.publish(&run, &id, keeping, report.encode()).await;
-                sent.map_err(|error| error.reason)
-            }
-        }
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{error}{source}")
-}
 
 /// Reports for one run of this server. Owned by one task.
 pub(crate) struct Reporter {
@@ -81,38 +41,21 @@ pub(crate) struct Reporter {
     pub(crate) left: watch::Sender<bool>,
 }
 
-/// What has been reported, and what is on its way.
+/// What has been reported, and how that goes.
 struct Progress {
-    /// The number of the last numbered report that was made.
-    sequence: u64,
-    /// Where the last numbered report that finished a span ended.
-    from: Timestamp,
-    /// Numbered and not known to be there, oldest first. As long as there are any, nothing is drained, so there are never
-    /// more than one drain makes.
-    waiting: VecDeque<UsageReport>,
+    of_run: UsageProgress,
     reported: Instant,
     in_trouble: bool,
-}
-
-/// Whether a report is the run's last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stay {
-    Going,
-    Leaving,
 }
 
 impl Reporter {
     /// Reports until it is asked to leave. Stopping it anywhere is a crash: what it had not reported stays unknown.
     pub(crate) async fn run(mut self) {
         let began = self.ambient.now();
-        let mut progress = Progress {
-            sequence: 0,
-            from: began,
-            waiting: VecDeque::new(),
-            reported: Instant::now(),
-            in_trouble: false,
-        };
-        while !self.send(&self.idle(&progress, began, Stay::Going), &mut progress).await {
+        let bound_ms = u64::try_from(self.max_staleness.as_millis()).unwrap_or(u64::MAX);
+        let of_run = UsageProgress::new(self.run, self.server.clone(), bound_ms, REPORT_MAX, began);
+        let mut progress = Progress { of_run, reported: Instant::now(), in_trouble: false };
+        while !self.send(&progress.of_run.idle(began, Stay::Going), &mut progress).await {
             sleep(ANNOUNCE_AGAIN).await;
         }
         self.announced.send_replace(true);
@@ -135,15 +78,15 @@ impl Reporter {
     }
 
     async fn report(&self, progress: &mut Progress) {
-        if progress.waiting.is_empty() {
+        if progress.of_run.waiting().is_none() {
             // The clock first: what is counted while the meter is drained belongs to the next report.
-            let to = Timestamp::from_millis(self.ambient.now().as_millis().saturating_sub(SETTLE_MS));
-            let to = to.max(progress.from);
+            let to = self.ambient.now().as_millis().saturating_sub(UsageProgress::SETTLE_MS);
+            let to = Timestamp::from_millis(to).max(progress.of_run.from());
             let drained = self.meter.drain();
             if drained != Drained::default() {
-                self.number(drained, to, Stay::Going, progress);
+                progress.of_run.number((drained.entries, drained.missed), to, Stay::Going);
             } else if progress.reported.elapsed() >= IDLE_EVERY {
-                let idle = self.idle(progress, to, Stay::Going);
+                let idle = progress.of_run.idle(to, Stay::Going);
                 self.send(&idle, progress).await;
             }
         }
@@ -155,30 +98,30 @@ impl Reporter {
         if !self.send_waiting(progress).await {
             return false;
         }
-        let now = self.ambient.now().max(progress.from);
+        let now = self.ambient.now().max(progress.of_run.from());
         let drained = self.meter.drain();
         if drained == Drained::default() {
-            let last = self.idle(progress, now, Stay::Leaving);
+            let last = progress.of_run.idle(now, Stay::Leaving);
             return self.send(&last, progress).await;
         }
-        self.number(drained, now, Stay::Leaving, progress);
+        progress.of_run.number((drained.entries, drained.missed), now, Stay::Leaving);
         self.send_waiting(progress).await
     }
 
     /// Sends what waits, in order; whether all of it is there.
     async fn send_waiting(&self, progress: &mut Progress) -> bool {
-        while let Some(report) = progress.waiting.pop_front() {
+        while let Some(report) = progress.of_run.waiting().cloned() {
             if !self.send(&report, progress).await {
                 // It may be there all the same; with the same number it is not counted again.
-                progress.waiting.push_front(report);
                 return false;
             }
+            progress.of_run.settled();
         }
         true
     }
 
     async fn send(&self, report: &UsageReport, progress: &mut Progress) -> bool {
-        match self.sink.send(report).await {
+        match self.sink.send(Sent::by_itself(report.clone())).await {
             Ok(()) => {
                 progress.reported = Instant::now();
                 if std::mem::take(&mut progress.in_trouble) {
@@ -196,65 +139,6 @@ impl Reporter {
             }
         }
     }
-
-    fn idle(&self, progress: &Progress, to: Timestamp, stay: Stay) -> UsageReport {
-        let Progress { sequence, from, .. } = *progress;
-        self.make(sequence, from, to, stay, Drained::default())
-    }
-
-    fn make(
-        &self,
-        sequence: u64,
-        from: Timestamp,
-        to: Timestamp,
-        stay: Stay,
-        drained: Drained,
-    ) -> UsageReport {
-        UsageReport {
-            run: self.run,
-            server: self.server.clone(),
-            sequence,
-            from,
-            to,
-            leaving: stay == Stay::Leaving,
-            max_staleness_ms: u64::try_from(self.max_staleness.as_millis()).unwrap_or(u64::MAX),
-            missed: drained.missed,
-            entries: drained.entries,
-        }
-    }
-
-    /// Makes numbered reports of what was drained, each small enough for a message. Only the last finishes the span.
-    fn number(&self, drained: Drained, to: Timestamp, stay: Stay, progress: &mut Progress) {
-        let mut parts = parts(drained.entries);
-        let last = parts.pop().unwrap_or_default();
-        for entries in parts {
-            progress.sequence += 1;
-            let drained = Drained { entries, missed: 0 };
-            let report = self.make(progress.sequence, progress.from, progress.from, Stay::Going, drained);
-            progress.waiting.push_back(report);
-        }
-        progress.sequence += 1;
-        let drained = Drained { entries: last, missed: drained.missed };
-        let report = self.make(progress.sequence, progress.from, to, stay, drained);
-        progress.waiting.push_back(report);
-        progress.from = to;
-    }
-}
-
-/// Splits entries by what they weigh.
-fn parts(entries: Vec<UsageEntry>) -> Vec<Vec<UsageEntry>> {
-    let (mut parts, mut weight) = (vec![Vec::new()], REPORT_FRAME);
-    for entry in entries {
-        weight += entry.weight();
-        if weight > REPORT_MAX {
-            weight = REPORT_FRAME + entry.weight();
-            parts.push(Vec::new());
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(entry);
-        }
-    }
-    parts
 }
 
 /// What people call this server: its host, as far as the system tells it, and its port.
@@ -272,45 +156,7 @@ pub(crate) fn server_name(address: SocketAddr) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use domain::KeyId;
-    use wire::UsageOrigin;
-
     use super::*;
-
-    #[test]
-    fn parts_fit_into_messages_and_lose_nothing() {
-        let entry = |n: u128| UsageEntry {
-            tenant: "a".repeat(63).parse().unwrap(),
-            key_id: KeyId::from_u128(n),
-            verdict: "network_denied".into(),
-            count: u64::MAX,
-            first: Timestamp::from_millis(u64::MAX),
-            last: Timestamp::from_millis(u64::MAX),
-            origin: Some(UsageOrigin {
-                scope: Some("s".repeat(128).into()),
-                service: "s".repeat(64).into(),
-                network: Some("2001:db8:ffff::/48".into()),
-            }),
-        };
-        let entries: Vec<_> = (0..5_000).map(entry).collect();
-        let parts = parts(entries.clone());
-        assert!(parts.len() > 2);
-        for entries in &parts {
-            let report = UsageReport {
-                run: RunId::from_u128(u128::MAX),
-                server: "s".repeat(HOST_MAX + 6).into(),
-                sequence: u64::MAX,
-                from: Timestamp::from_millis(0),
-                to: Timestamp::from_millis(u64::MAX),
-                leaving: true,
-                max_staleness_ms: u64::MAX,
-                missed: u64::MAX,
-                entries: entries.clone(),
-            };
-            assert!(report.encode().len() <= REPORT_MAX);
-        }
-        assert_eq!(parts.concat(), entries);
-    }
 
     #[test]
     fn a_server_has_a_name() {

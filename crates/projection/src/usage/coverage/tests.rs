@@ -10,6 +10,10 @@ fn at(ms: u64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
 fn entry() -> UsageEntry {
     UsageEntry {
         tenant: "acme".parse().unwrap(),
@@ -57,7 +61,7 @@ impl Given {
     /// The unknown spans of a span, each as from, to, whom and why.
     #[track_caller]
     fn unknown(&self, from: u64, to: u64, wanted: &[(u64, u64, &str, Why)]) {
-        let coverage = self.0.coverage(at(from), at(to));
+        let coverage = self.0.coverage(&acme(), at(from), at(to));
         let found: Vec<_> = coverage
             .unknown()
             .iter()
@@ -175,8 +179,58 @@ fn what_is_forgotten_becomes_unknown_and_never_known() {
     let mut reported = reported;
     for n in 0..GAPS_MAX as u64 + 9 {
         let run = RunId::from_u128(u128::from(n) + 1_000_000);
-        let _ = reported.take_in(&report(run, 2, 20_000 + 2 * n, 20_001 + 2 * n, 1), &mut Changed::default());
+        let lost = report(run, 2, 20_000 + 2 * n, 20_001 + 2 * n, 1);
+        let lost = UsageReport { server: format!("other-{n}").into(), ..lost };
+        let _ = reported.take_in(&lost, &mut Changed::default());
     }
     assert!(reported.gaps.len() <= GAPS_MAX);
     assert!(reported.began > Some(at(1_000)));
+}
+
+/// A report of a guard of tenant acme.
+fn of_guard(report: UsageReport) -> UsageReport {
+    UsageReport { server: wire::guard_counts(&acme(), "mailer"), ..report }
+}
+
+#[test]
+fn a_guard_that_falls_silent_is_named_to_its_tenant_only() {
+    let given = Given::own_until(60_000)
+        .and(of_guard(report(OTHER, 0, 10_000, 10_000, 0)), Taken::Known)
+        .and(of_guard(report(OTHER, 0, 10_000, 20_000, 0)), Taken::Known);
+    given.unknown(1_000, 60_000, &[(20_000, 28_000, "mailer", Why::Silent)]);
+    let beta = "beta".parse().unwrap();
+    assert!(given.0.coverage(&beta, at(1_000), at(60_000)).is_covered());
+}
+
+#[test]
+fn who_goes_on_without_reporting_is_unknown_for_as_long() {
+    // Somebody else says of it that it goes on: the same report again, with a longer time.
+    let goes_on =
+        |longer: u64| UsageReport { max_staleness_ms: longer, ..report(OTHER, 0, 10_000, 10_000, 0) };
+    let given = Given::own_until(60_000)
+        .and(report(OTHER, 0, 10_000, 10_000, 0), Taken::Known)
+        .and(goes_on(40_000), Taken::Known)
+        .and(goes_on(30_000), Taken::Known);
+    given.unknown(1_000, 60_000, &[(10_000, 53_000, "other", Why::Silent)]);
+    // Once it reports after all, all that is known; and then its own bound counts again.
+    let given = given.and(report(OTHER, 1, 10_000, 50_000, 1), Taken::Counts);
+    given.unknown(1_000, 60_000, &[(50_000, 58_000, "other", Why::Silent)]);
+    // Who says so may know less of it than is on record.
+    let given = given.and(goes_on(46_000), Taken::Known);
+    given.unknown(
+        1_000,
+        70_000,
+        &[(50_000, 59_000, "other", Why::Silent), (60_000, 70_000, "own", Why::NotHeard)],
+    );
+}
+
+#[test]
+fn a_run_that_goes_on_is_kept_and_those_that_left_make_room() {
+    let mut given = Given::own_until(1_001);
+    for n in 0..RUNS_MAX as u128 + 50 {
+        let left = UsageReport { leaving: true, ..report(RunId::from_u128(n + 10), 0, 1_000, 2_000, 0) };
+        given = given.and(left, Taken::Known);
+    }
+    assert_eq!(given.0.runs.len(), RUNS_MAX);
+    assert!(given.0.runs.contains_key(&OWN), "the oldest, but it has not left");
 }

@@ -146,7 +146,7 @@ impl<'a> Trial<'a> {
     fn begin(app: &'a App, tenant: &'a TenantId, policy: &'a Policy) -> Self {
         let now = app.ambient.now();
         let until = settled_until(app);
-        let unknown = app.usage.coverage(Timestamp::default(), until);
+        let unknown = app.usage.coverage(tenant, Timestamp::default(), until);
         Self { app, tenant, policy, now, until, unknown }
     }
 

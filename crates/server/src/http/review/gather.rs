@@ -39,7 +39,7 @@ impl<'a> Gathered<'a> {
             tenant,
             now,
             until,
-            unknown: app.usage.coverage(Timestamp::default(), until),
+            unknown: app.usage.coverage(&tenant.id, Timestamp::default(), until),
             usage: usage_of(app, &tenant.id, rows).await?,
             recalled: recalled_owners(app, &tenant.id).await?,
             left: HashMap::new(),

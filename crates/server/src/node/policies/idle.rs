@@ -125,7 +125,7 @@ impl Worker {
                 continue;
             }
             let since = since.max(begun(&turns_of(&self.app, row, grant).await?).unwrap_or_default());
-            let unknown = self.app.usage.coverage(since, until);
+            let unknown = self.app.usage.coverage(&first.tenant, since, until);
             match idle_now(since, until, unknown.unknown(), span_ms) {
                 Idle::For(_) => {
                     let done = self.act(policy, &Quiet { row, since }, (deed, span_ms), pass).await;

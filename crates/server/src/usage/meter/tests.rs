@@ -2,6 +2,10 @@
 
 use super::*;
 
+const HOUR_MS: u64 = 3_600_000;
+/// Details of one key that are told apart.
+const DETAILS_OF_KEY: usize = 64;
+
 const HOUR: Timestamp = Timestamp::from_millis(1_000 * HOUR_MS);
 
 fn acme() -> Arc<TenantId> {
@@ -69,7 +73,7 @@ fn beyond_its_details_a_key_is_counted_in_one_sum() {
 #[test]
 fn beyond_its_keys_verdicts_are_told_as_missed() {
     let (meter, acme) = (UsageMeter::new(), acme());
-    let all = (SHARDS * KEYS_MAX) as u128 + 500;
+    let all = LIMITS.keys as u128 + 500;
     for key in 0..all {
         meter.count(&used(&acme, key, "mailer"));
         meter.count(&used(&acme, key % 7, "mailer"));
