@@ -164,7 +164,8 @@ impl Application {
         if let Some(changed) = history.repeated(&request.command_id, tag)? {
             return Ok(Read::Repeated(changed));
         }
-        self.state_of(on, &history).await.map(Box::new).map(Read::State).ok_or(CommandError::NotFound)
+        let state = self.state_of(on, &history).await?;
+        state.map(Box::new).map(Read::State).ok_or(CommandError::NotFound)
     }
 
     /// A key and its life as its stream tells them; none if there is no such key.
@@ -175,26 +176,29 @@ impl Application {
     ) -> Result<Option<State>, CommandError> {
         let on = OnKey::new(tenant, key_id);
         let history = self.history(on.stream()).await?;
-        Ok(self.state_of(on, &history).await)
+        self.state_of(on, &history).await
     }
 
-    async fn state_of(&self, on: OnKey<'_>, history: &History) -> Option<State> {
-        let mut key = history.key()?;
+    /// None if there is no such key.
+    async fn state_of(&self, on: OnKey<'_>, history: &History) -> Result<Option<State>, CommandError> {
+        let Some(mut key) = history.key() else { return Ok(None) };
         // A recall stands in the tenant's stream; what it covers is known to the index. While the key's row is behind its
         // stream the index errs on the side of refusing: the recall may not cover what the key had become before it, and that
-        // may be newer than this history, too.
+        // may be newer than this history, too. So that it is recalled is said once the rows have reached the head.
         let recalled = || {
             let indexed = self.index.key(on.tenant, on.key_id);
             indexed.filter(|state| state.key.standing == Standing::Recalled)
         };
-        if recalled().is_some() {
-            let head = self.log.head().await.unwrap_or(Position::NONE);
-            self.wait_shown(head.max(history.last())).await;
+        if recalled().is_some_and(|state| state.last < history.last() || !key.has_ended()) {
+            let caught_up = self.catch_up().await;
+            if !key.has_ended() {
+                caught_up?;
+            }
         }
         if recalled().is_some_and(|state| state.last >= history.last() || !key.has_ended()) {
             key.standing = Standing::Recalled;
         }
-        Some(State { key, last: history.last(), read: true, life: history.life() })
+        Ok(Some(State { key, last: history.last(), read: true, life: history.life() }))
     }
 }
 

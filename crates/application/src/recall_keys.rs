@@ -259,7 +259,7 @@ impl Application {
     }
 
     /// Waits until this server's index has what the log has now.
-    async fn catch_up(&self) -> Result<(), CommandError> {
+    pub(crate) async fn catch_up(&self) -> Result<(), CommandError> {
         let head = self.log.head().await.map_err(|error| CommandError::unavailable(&error))?;
         match self.wait_shown(head).await {
             true => Ok(()),
