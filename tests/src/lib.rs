@@ -1,6 +1,7 @@
 //! Proves: what the tests share; the tests themselves are in `tests/tests/`.
 
 pub mod apart;
+pub mod foreign;
 pub mod importing;
 pub mod nats;
 pub mod proxy;

@@ -7,9 +7,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use domain::{LogId, Position};
-use eventlog::{EmbeddedLog, EventLog, NewEvent, OpenError, Outcome, Queue, StreamId, Unit};
+use domain::LogId;
+use eventlog::{EmbeddedLog, OpenError};
 use serde_json::{Value, json};
+use tests::foreign::append_foreign;
 use tests::server::{Admin, Answer, Client, ServerSetup, TestServer, binary};
 
 const KEY: &str = "rsk_live_01JD57W5E6M4Q0T3S8V2NFD1YZ0123456789ABCDEFGHIJKLMNOPQRSTUV1W00Rk";
@@ -296,21 +297,6 @@ fn an_event_of_a_later_build_quarantines_its_key_and_nothing_else() {
     assert_eq!(admin.verdict(&hit.key), "revoked", "a quarantined key can be revoked");
     let events = admin.get("/v1/events?tenant=acme").expect(200).text;
     assert!(events.lines().any(|line| line.contains("unreadable")), "{events}");
-}
-
-/// Appends an event of a type that does not exist yet to a stopped server's log.
-fn append_foreign(setup: &ServerSetup, stream: &str, expected: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let log = EmbeddedLog::open(&setup.data().join("log.redb"), LogId::from_u128(1)).unwrap();
-        let stream: StreamId = stream.parse().unwrap();
-        let event = NewEvent {
-            id: domain::EventId::from_u128(9),
-            payload: b"\x08\x01\xc2\x02\x00".as_slice().into(),
-        };
-        let unit = Unit::single(stream, Position::new(expected), event, Queue::Normal);
-        assert!(matches!(log.append(unit).await, Ok(Outcome::Appended { .. })));
-    });
 }
 
 #[test]

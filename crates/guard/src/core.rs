@@ -65,6 +65,8 @@ pub(crate) struct State {
     log_id: Option<LogId>,
     /// Nothing may rest on less: the head when the registration stood.
     at_least: Position,
+    /// The last event that a server could not read, up to which everything held was asked for again.
+    last_unread: Position,
     /// A feed said where it begins: from there on notices follow each other.
     is_following: bool,
     fills: Fills,

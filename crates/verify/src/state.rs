@@ -43,4 +43,7 @@ pub struct TenantState {
     pub last: Position,
     /// The position of its last notice.
     pub last_notice: Position,
+    /// The position of the last event of the tenant or its keys that cannot be read here, or a later one: it may have no
+    /// notice, so whoever holds keys has to ask for them again above it.
+    pub last_unread: Position,
 }

@@ -48,6 +48,7 @@ pub(crate) struct TenantEntry {
     pub(crate) id: Arc<TenantId>,
     flags: AtomicU8,
     last_notice: AtomicU64,
+    last_unread: AtomicU64,
     history: Mutex<TenantHistory>,
     recalls: Recalls,
 }
@@ -65,6 +66,7 @@ impl TenantEntry {
             id: Arc::new(id.clone()),
             flags: AtomicU8::new(flags & FLAGS),
             last_notice: AtomicU64::new(last_notice.get()),
+            last_unread: AtomicU64::new(0),
             history: Mutex::new(history),
             recalls: Recalls::default(),
         }
@@ -107,6 +109,14 @@ impl TenantEntry {
 
     pub(crate) fn note_notice(&self, position: Position) {
         self.last_notice.fetch_max(position.get(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn last_unread(&self) -> Position {
+        Position::new(self.last_unread.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn note_unread(&self, position: Position) {
+        self.last_unread.fetch_max(position.get(), Ordering::AcqRel);
     }
 
     pub(crate) fn history(&self) -> TenantHistory {
@@ -182,6 +192,7 @@ impl Tenants {
             revision: history.revision,
             last: history.last,
             last_notice: entry.last_notice(),
+            last_unread: entry.last_unread(),
         })
     }
 

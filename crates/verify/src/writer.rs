@@ -75,6 +75,7 @@ impl IndexWriter {
         let forced = self.forced();
         // Without a number for the tenant no row can be made, and a key without a row is refused.
         let Ok(number) = self.index.tenants.intern(tenant) else { return };
+        self.index.tenants.at(number).note_unread(position);
         let hash = self.index.hash.of(key_id);
         {
             let mut shard = self.index.shard(hash).write();

@@ -1,5 +1,4 @@
 //! Counting a verdict allocates nothing in a steady stream; a separate process, since the counting allocator is global.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
 

@@ -77,6 +77,10 @@ pub struct LeaseGranted {
     pub head: u64,
     /// The tenant's last notice at that head.
     pub last_notice: u64,
+    /// The last event of the tenant or its keys that this server cannot read, or a later one: there may be no notice of it.
+    /// Before it takes this lease, a guard asks for everything again that it holds from before.
+    #[serde(default)]
+    pub last_unread: u64,
     /// How long ago the server's own proof was asked for.
     pub staleness_ms: u64,
 }

@@ -8,6 +8,7 @@ mod fills;
 mod given;
 mod lying;
 mod nats;
+mod quarantine;
 mod replicas;
 mod usage;
 mod verdicts;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use guard::{Requirement, Verdict};
 use serde_json::{Value, json};
+use tests::nats::NatsServer;
 use tests::server::{Admin, IssuedKey, ServerSetup};
 use tokio::time::Instant;
 
@@ -56,7 +57,7 @@ async fn present(given: &Given, key: &IssuedKey, times: u64) {
     for _ in 0..times {
         assert_eq!(given.guard.verify(&key.key, &send).await.verdict, Verdict::Valid);
         assert_eq!(given.guard.verify(&key.key, &delete).await.verdict, Verdict::ScopeDenied);
-        let bad = format!("{}x", &key.key[..key.key.len() - 1]);
+        let bad = format!("{}x", key.key);
         assert!(!given.guard.verify(&bad, &send).await.is_valid());
     }
 }
@@ -98,6 +99,26 @@ async fn what_is_used_at_a_guard_only_is_counted_once_over_restarts() {
     present(&given, &key, 5).await;
     given.guard.clone().close().await;
     counted(&given.admin, &key, 46, 45).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_guard_at_another_server_says_is_known_at_each() {
+    let nats = NatsServer::start().await;
+    let one = ServerSetup::nats(&nats.url()).start();
+    let given = Given::at(one, |builder| builder).await;
+    let two = ServerSetup::nats(&nats.url()).start();
+    let second = two.admin_with(&given.server.operator_key());
+    let key = given.admin.issue("acme", "list-sender");
+    given.until(&key.key, Verdict::Valid).await;
+    present(&given, &key, 10).await;
+    for admin in [&given.admin, &second] {
+        eventually("the tenant is known there", async || {
+            admin.get(&format!("/v1/tenants/acme/keys/{}/usage", key.key_id)).status == 200
+        })
+        .await;
+        let shown = counted(admin, &key, 11, 10).await;
+        assert_eq!(shown["services"][0]["service"], "mailer", "{shown}");
+    }
 }
 
 /// A guard that does what it is told, by plain requests.

@@ -78,7 +78,7 @@ impl Fills {
 
     pub(crate) fn touch_all(&mut self, position: Position) {
         for fill in &mut self.under_way {
-            fill.all = position;
+            fill.all = fill.all.max(position);
         }
     }
 

@@ -118,9 +118,21 @@ impl Core {
         let Some(good_for) = bound_ms.checked_sub(granted.staleness_ms).filter(|ms| *ms > 0) else {
             return LeaseOutcome::ServerStale;
         };
+        self.ask_above_unread(&mut state, Position::new(granted.last_unread));
         let until = asked_boot_ms.saturating_add(good_for);
         state.leases.wait(Waiting { last_notice: Position::new(granted.last_notice), until });
         if self.settle_leases(&mut state) { LeaseOutcome::Extended } else { LeaseOutcome::Waiting }
+    }
+
+    /// An event that the server cannot read has no notice, so a lease tells of it: whatever is held from before may be what it
+    /// changed. Such an event is rare, so nothing is kept of which key it is about. Before the lease runs, so that nobody
+    /// passes by what it is a proof of on what is older.
+    fn ask_above_unread(&self, state: &mut State, last_unread: Position) {
+        if last_unread > state.last_unread {
+            state.last_unread = last_unread;
+            state.at_least = state.at_least.max(last_unread);
+            self.drop_held(state, last_unread);
+        }
     }
 
     /// Lets the leases run that the notices applied so far have made true.

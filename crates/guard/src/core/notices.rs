@@ -164,7 +164,7 @@ impl Core {
         });
     }
 
-    fn drop_held(&self, state: &mut State, position: Position) {
+    pub(crate) fn drop_held(&self, state: &mut State, position: Position) {
         state.fills.touch_all(position);
         self.clear_held(state);
     }

@@ -124,8 +124,9 @@ pub(crate) async fn lease(
     // lease asks for its notice. And with the proof at hand, which may be newer than the look at whose guard it is.
     app.fleet.grant(guard, now)?;
     let head = app.index.applied();
-    let last_notice =
-        app.index.tenant(&introduction.tenant).map_or(Position::NONE, |tenant| tenant.last_notice);
+    let tenant = app.index.tenant(&introduction.tenant);
+    let last_notice = tenant.map_or(Position::NONE, |tenant| tenant.last_notice);
+    let last_unread = tenant.map_or(Position::NONE, |tenant| tenant.last_unread);
     let told = Told { held: body.held, stale: body.stale, whole: applied >= last_notice };
     app.fleet.heard(guard, applied, Some(told), now);
     let answer = LeaseGranted {
@@ -133,6 +134,7 @@ pub(crate) async fn lease(
         log_id: app.log.log_id().to_string(),
         head: head.get(),
         last_notice: last_notice.get(),
+        last_unread: last_unread.get(),
         staleness_ms: now.saturating_sub(proven_at),
     };
     Ok(axum::Json(answer).into_response())

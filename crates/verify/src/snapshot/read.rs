@@ -92,7 +92,11 @@ fn read_tenant(source: &mut Source<impl Read>, index: &KeyIndex, number: u32) ->
     if flags & !FLAGS != 0 || index.tenants.find(&id).is_some() {
         return Err(damaged("a tenant"));
     }
-    let added = index.tenants.add(TenantEntry::new(&id, history, last_notice, flags));
+    let entry = TenantEntry::new(&id, history, last_notice, flags);
+    if entry.flags().is_quarantined() {
+        entry.note_unread(history.last);
+    }
+    let added = index.tenants.add(entry);
     in_its_place(added, number, "the number of tenants")
 }
 
@@ -199,7 +203,12 @@ fn add_row(writer: &mut IndexWriter, index: &KeyIndex, bytes: &[u8], counts: Cou
     if index.shard(hash).read().find(hash, hot.key_id()).is_some() {
         return Err(damaged("a key that is there twice"));
     }
-    match writer.add(&index.tenants.at(refs.tenant).id, hash, hot, cold) {
+    let tenant = index.tenants.at(refs.tenant);
+    if hot.is_quarantined() {
+        // A snapshot does not tell which of its events cannot be read: the last one, or one before.
+        tenant.note_unread(hot.last());
+    }
+    match writer.add(&tenant.id, hash, hot, cold) {
         Applied::Done => Ok(()),
         Applied::Older | Applied::Misfit => Err(damaged("the number of rows")),
     }

@@ -79,6 +79,7 @@ impl IndexWriter {
         let Ok(number) = self.index.tenants.intern(tenant) else { return };
         let forced = self.forced();
         let entry = self.index.tenants.at(number);
+        entry.note_unread(position);
         entry.change(|history| {
             if position > history.last || forced {
                 history.last = position;

@@ -149,5 +149,5 @@ impl Given {
 }
 
 pub(crate) fn granted(nonce: u64, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseGranted {
-    LeaseGranted { nonce, log_id: LOG.to_string(), head, last_notice, staleness_ms }
+    LeaseGranted { nonce, log_id: LOG.to_string(), head, last_notice, last_unread: 0, staleness_ms }
 }

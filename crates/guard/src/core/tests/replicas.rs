@@ -3,9 +3,9 @@
 use domain::Position;
 use verify::Verdict;
 use wire::NoticeKind::{Issued, Relabelled, Revoked};
-use wire::guard::{FilledTenant, SnapshotBegin};
+use wire::guard::{FilledTenant, LeaseGranted, SnapshotBegin};
 
-use super::given::{BOUND, Given, LOG, acme, all, answer, filled, guess, key_id, notice, recall};
+use super::given::{BOUND, Given, LOG, acme, all, answer, filled, granted, guess, key_id, notice, recall};
 use crate::core::{Arrived, Capacity, Core, Load, LoadTicket, Outcome};
 
 fn following(limit: usize) -> Given {
@@ -115,4 +115,18 @@ fn with_more_keys_than_its_limit_it_asks_like_a_cache() {
     let ticket = given.core.begin_fill(vec![key_id(3)]).unwrap();
     let arrived = given.core.on_filled(&ticket, &answer(10, vec![Some(filled(3))]), 0);
     assert_eq!((arrived, given.core.held()), (vec![Arrived::Held], 2));
+}
+
+#[test]
+fn a_replica_whose_server_cannot_read_something_loads_anew() {
+    let given = following(100);
+    let (ticket, _) = begin(&given, 10);
+    load(&given, &ticket, &[1, 2]);
+    assert_eq!(given.core.on_load_end(&ticket), Load::GoesOn);
+    let ask = given.core.ask_lease("g", 0);
+    given.core.on_lease(&LeaseGranted { last_unread: 11, ..granted(ask.nonce, 11, 10, 0) });
+    assert!(!given.core.is_whole());
+    assert_eq!(given.verdict(1), Err(key_id(1)));
+    let (_, from_below) = begin(&given, 10);
+    assert_eq!(from_below, Load::Over);
 }

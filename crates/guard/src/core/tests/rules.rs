@@ -3,7 +3,7 @@
 use domain::Position;
 use verify::Verdict;
 use wire::NoticeKind::{Closed, Issued, Reinstated, Relabelled, Revoked, Suspended};
-use wire::guard::FilledKey;
+use wire::guard::{FilledKey, LeaseGranted};
 use wire::{Heard, NoticeSelector};
 
 use super::given::{
@@ -226,4 +226,27 @@ fn a_closed_guard_refuses_for_good() {
     given.core.on_hello(&LOG.to_string(), at(10), at(10));
     assert_eq!(given.lease(10, 10, 0), LeaseOutcome::Refused);
     assert!(!given.core.is_fresh(0) && given.core.begin_fill(vec![key_id(1)]).is_none());
+}
+
+#[test]
+fn what_the_server_cannot_read_is_asked_for_again_before_the_lease_runs() {
+    let given = Given::holding(10, &[1, 2]).at(1_000);
+    let slow = given.core.begin_fill(vec![key_id(1)]).unwrap();
+    let lease = |last_unread: u64| {
+        let ask = given.core.ask_lease("g", given.boot_ms);
+        given.core.on_lease(&LeaseGranted { last_unread, ..granted(ask.nonce, 12, 10, 0) })
+    };
+    assert_eq!(lease(12), LeaseOutcome::Extended);
+    assert_eq!((given.verdict(1), given.verdict(2)), (Err(key_id(1)), Err(key_id(2))));
+    // An answer from before it does not bring back what was held, and no other is asked for.
+    let before = given.core.on_filled(&slow, &answer(11, vec![Some(filled(1))]), given.boot_ms);
+    assert_eq!(before, [Arrived::Again]);
+    let next = given.core.begin_fill(vec![key_id(1)]).unwrap();
+    assert_eq!(next.at_least(), at(12));
+    let unread = FilledKey { standing: "quarantined".to_owned(), ..filled(1) };
+    assert_eq!(given.core.on_filled(&next, &answer(12, vec![Some(unread)]), given.boot_ms), [Arrived::Held]);
+    assert_eq!(given.verdict(1), Ok(Verdict::Quarantined));
+    // The same again, as each lease tells it, drops nothing; a later one does.
+    assert_eq!((lease(12), given.verdict(1)), (LeaseOutcome::Extended, Ok(Verdict::Quarantined)));
+    assert_eq!((lease(13), given.verdict(1)), (LeaseOutcome::Extended, Err(key_id(1))));
 }
