@@ -109,7 +109,12 @@ impl Entry {
         matches!(self.standing, Standing::Revoked | Standing::Recalled)
     }
 
-    pub(crate) fn matches(&self, selector: &Selector) -> bool {
+    /// Whether a recall that tells this selector ends it, as in the server: what has expired for good is over already.
+    pub(crate) fn is_hit(&self, selector: &Selector) -> bool {
+        !self.has_ended() && self.standing != Standing::Expired && self.matches(selector)
+    }
+
+    fn matches(&self, selector: &Selector) -> bool {
         selector.matches(&Selectable {
             owner: self.owner_tag,
             labels: &self.labels,

@@ -115,7 +115,8 @@ impl Core {
             return LeaseOutcome::Refused;
         }
         let bound_ms = self.said.bound_ms();
-        let Some(good_for) = bound_ms.checked_sub(granted.staleness_ms).filter(|ms| *ms > 0) else {
+        let staleness_ms = if self.planted.is(GuardBug::StalenessIgnored) { 0 } else { granted.staleness_ms };
+        let Some(good_for) = bound_ms.checked_sub(staleness_ms).filter(|ms| *ms > 0) else {
             return LeaseOutcome::ServerStale;
         };
         self.ask_above_unread(&mut state, Position::new(granted.last_unread));

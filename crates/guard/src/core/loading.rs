@@ -99,9 +99,9 @@ impl Core {
         };
         match Entry::read(filled, ticket.as_of, boot_ms, shared) {
             Ok(entry) => {
-                let hit = recalls.iter().find(|(position, selector, _)| {
-                    *position > entry.as_of && !entry.has_ended() && entry.matches(selector)
-                });
+                let hit = recalls
+                    .iter()
+                    .find(|(position, selector, _)| *position > entry.as_of && entry.is_hit(selector));
                 match hit {
                     Some((_, _, at)) => replica.load(entry.standing_as(Standing::Recalled, *at)),
                     None => replica.load(entry),

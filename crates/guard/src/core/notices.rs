@@ -73,7 +73,8 @@ impl Core {
         if notice.tenant != self.tenant || (state.is_following && notice.position() <= self.said.applied()) {
             return Outcome::Repeat;
         }
-        if !state.is_following || notice.previous() != self.said.applied() {
+        let is_next = notice.previous() == self.said.applied() || self.planted.is(GuardBug::GapOverlooked);
+        if !state.is_following || !is_next {
             return Outcome::Gap;
         }
         let is_dropped = self.planted.is(GuardBug::NoticeDropped) && notice.kind == Some(NoticeKind::Revoked);
@@ -159,8 +160,7 @@ impl Core {
         state.fills.touch_all(position);
         state.loading.recall(position, &selector, since);
         self.held.change_all(position, |entry| {
-            let is_hit = !entry.has_ended() && entry.matches(&selector);
-            is_hit.then(|| entry.standing_as(Standing::Recalled, since))
+            entry.is_hit(&selector).then(|| entry.standing_as(Standing::Recalled, since))
         });
     }
 

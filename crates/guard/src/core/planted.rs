@@ -12,6 +12,10 @@ pub enum GuardBug {
     NoticeDropped,
     /// A lease runs before the notices below it are applied.
     LeaseAheadOfNotices,
+    /// A notice is applied although one before it was missed.
+    GapOverlooked,
+    /// A lease does not count how old the server's own proof is.
+    StalenessIgnored,
 }
 
 /// The bug that a core has.

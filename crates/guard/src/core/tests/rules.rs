@@ -2,7 +2,7 @@
 
 use domain::Position;
 use verify::Verdict;
-use wire::NoticeKind::{Closed, Issued, Reinstated, Relabelled, Revoked, Suspended};
+use wire::NoticeKind::{Closed, Expired, Issued, Reinstated, Relabelled, Revoked, Suspended};
 use wire::guard::{FilledKey, LeaseGranted};
 use wire::{Heard, NoticeSelector};
 
@@ -134,6 +134,14 @@ fn a_recall_hits_what_matches_and_overtakes_fills() {
     let unreadable = NoticeSelector { scope: Some("::".to_owned()), ..owner(1) };
     assert_eq!(given.core.on_notice(&recall(12, 11, unreadable)), Outcome::Taken);
     assert_eq!(given.verdict(2), Err(key_id(2)), "a selector that cannot be read may mean any key");
+}
+
+#[test]
+fn a_recall_does_not_hit_what_has_expired_for_good() {
+    let given = Given::holding(10, &[1]);
+    assert_eq!(given.core.on_notice(&notice(11, 10, Expired, Some(1))), Outcome::Taken);
+    assert_eq!(given.core.on_notice(&recall(12, 11, all())), Outcome::Taken);
+    assert_eq!(given.verdict(1), Ok(Verdict::Expired), "the server says so, too");
 }
 
 #[test]

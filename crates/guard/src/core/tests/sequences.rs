@@ -433,6 +433,7 @@ fn every_planted_bug_is_found() {
         GuardBug::FillWithoutFence,
         GuardBug::NoticeDropped,
         GuardBug::LeaseAheadOfNotices,
+        GuardBug::GapOverlooked,
     ] {
         let found = (0..SEEDS).find_map(|seed| run(seed, Some(bug)).err());
         assert!(found.is_some(), "{bug:?} goes unnoticed");
