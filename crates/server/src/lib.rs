@@ -2,6 +2,7 @@
 
 pub mod config;
 mod fleet;
+pub mod guards;
 mod http;
 mod leaks;
 pub mod logging;

@@ -4,13 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, Position, TenantId};
-use verify::KeyFacts;
-use wire::guard::{
-    Applied, AskFill, AskLease, Filled, FilledKey, FilledTenant, LeaseGranted, Leave, Register, Registered,
-};
-use wire::{format_rfc3339, hex};
+use wire::guard::{Applied, AskFill, AskLease, Filled, LeaseGranted, Leave, Register, Registered};
 
 use crate::fleet::{GuardId, Introduction, NotHeard, NotRegistered, Told};
+use crate::guards::{self, Proof};
 use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
@@ -118,25 +115,14 @@ pub(crate) async fn lease(
     app.reach_index(Some(body.applied)).await?;
     let applied = Position::new(body.applied);
     // The proof before what it proves: what is read after it is at least as new.
-    let proven_at = app.index.proven_at().ok_or_else(|| Problem::new(&codes::STALE).retry())?;
+    let proof = Proof::take(&app.index).ok_or_else(|| Problem::new(&codes::STALE).retry())?;
     let now = app.ambient.boot_ms();
     // Before what the lease asks for is read: a receipt that does not know of this lease was opened before, and then the
     // lease asks for its notice. And with the proof at hand, which may be newer than the look at whose guard it is.
     app.fleet.grant(guard, now)?;
-    let head = app.index.applied();
-    let tenant = app.index.tenant(&introduction.tenant);
-    let last_notice = tenant.map_or(Position::NONE, |tenant| tenant.last_notice);
-    let last_unread = tenant.map_or(Position::NONE, |tenant| tenant.last_unread);
-    let told = Told { held: body.held, stale: body.stale, whole: applied >= last_notice };
+    let answer = proof.lease(&app.index, app.log.log_id(), &introduction.tenant, (body.nonce, now));
+    let told = Told { held: body.held, stale: body.stale, whole: body.applied >= answer.last_notice };
     app.fleet.heard(guard, applied, Some(told), now);
-    let answer = LeaseGranted {
-        nonce: body.nonce,
-        log_id: app.log.log_id().to_string(),
-        head: head.get(),
-        last_notice: last_notice.get(),
-        last_unread: last_unread.get(),
-        staleness_ms: now.saturating_sub(proven_at),
-    };
     Ok(axum::Json(answer).into_response())
 }
 
@@ -157,15 +143,7 @@ pub(crate) async fn fill(
     let keys: Result<Vec<KeyId>, _> = body.keys.iter().map(|key| key.parse()).collect();
     let keys = keys.map_err(|error| invalid("keys", &error))?;
     app.reach_index(Some(body.at_least)).await?;
-    // The position before the rows: they are at least as new.
-    let as_of = app.index.applied();
-    let tenant = &introduction.tenant;
-    let answer = Filled {
-        log_id: app.log.log_id().to_string(),
-        as_of: as_of.get(),
-        tenant: of_tenant(&app, tenant),
-        keys: keys.into_iter().map(|key_id| app.index.facts(tenant, key_id).as_ref().map(filled)).collect(),
-    };
+    let answer = guards::fill(&app.index, app.log.log_id(), &introduction.tenant, &keys);
     Ok(axum::Json(answer).into_response())
 }
 
@@ -214,32 +192,4 @@ pub(crate) fn known(
 
 fn read_guard(guard_id: &str) -> Result<GuardId, Problem> {
     guard_id.parse().map_err(|error| invalid("guard_id", &error))
-}
-
-pub(crate) fn of_tenant(app: &App, tenant: &TenantId) -> FilledTenant {
-    let state = app.index.tenant(tenant);
-    FilledTenant {
-        closed: state.is_some_and(|tenant| tenant.closed),
-        quarantined: state.is_some_and(|tenant| tenant.quarantined),
-    }
-}
-
-pub(crate) fn filled(facts: &KeyFacts) -> FilledKey {
-    let key = &facts.key;
-    FilledKey {
-        key_id: key.key_id.to_string(),
-        digest: hex(&facts.digest),
-        imported: facts.imported,
-        standing: key.standing.as_str().to_owned(),
-        since: facts.ended_at.map(format_rfc3339),
-        expires_at: key.expires_at.map(format_rfc3339),
-        owner_tag: hex(&key.owner.to_bytes()),
-        owner: facts.owner.name.plain().map(str::to_owned),
-        scopes: key.scopes.iter().map(ToString::to_string).collect(),
-        labels: key.labels.iter().map(|label| (label.name().to_owned(), label.value().to_owned())).collect(),
-        networks: key.networks.iter().map(ToString::to_string).collect(),
-        environment: key.environment.as_str().to_owned(),
-        issuer: key.issuer.map(|issuer| issuer.to_string()),
-        settled_at: facts.settled_at.get(),
-    }
 }

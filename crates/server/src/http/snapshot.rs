@@ -15,10 +15,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 use wire::guard::{SnapshotBegin, SnapshotEnd};
 
+use crate::guards::{filled, of_tenant};
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Params, Shared};
-use crate::http::guard::{filled, known, of_tenant};
+use crate::http::guard::known;
 use crate::http::problem::Problem;
 
 /// Bytes of one piece of the answer.
@@ -58,7 +59,7 @@ pub(crate) async fn snapshot(
     let begin = SnapshotBegin {
         log_id: app.log.log_id().to_string(),
         as_of: as_of.get(),
-        tenant: of_tenant(&app, &introduction.tenant),
+        tenant: of_tenant(&app.index, &introduction.tenant),
     };
     // Ids alone: 16 bytes a key for as long as the answer takes.
     let keys = VecDeque::from(app.index.keys_of(&introduction.tenant));
