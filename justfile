@@ -41,9 +41,10 @@ torture cycles="1000" faults="200":
     cargo run --release --locked -p tests --bin torture -- --import 1000000
     cargo run --release --locked -p tests --bin torture -- --faults {{ faults }}
 
-# Simulate 100,000 seeds of commands, faults and crashes, and 1,000,000 short sequences of all commands
+# Simulate 100,000 seeds of commands, faults and crashes, as many with guards, and 1,000,000 short sequences of all commands
 sim seeds="100000" sequences="1000000":
     cargo run --release --locked -p tests --bin sim -- --seeds {{ seeds }}
+    cargo run --release --locked -p tests --bin sim -- --guards --seeds {{ seeds }}
     cargo run --release --locked -p tests --bin sim -- --short --seeds {{ sequences }}
 
 # Measure a server with 1,000,000 keys

@@ -1,4 +1,4 @@
-//! Simulates many seeds, or repeats one: `--seeds 100000`, `--seed 17`, `--sled`, `--short`.
+//! Simulates many seeds, or repeats one: `--seeds 100000`, `--seed 17`, `--sled`, `--short`, `--guards`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use tests::sim::{Length, Setup, Views, run, run_many};
 const SEEDS: u64 = 100_000;
 /// How often progress is told.
 const TELL_EVERY: u64 = 1_000;
-const USAGE: &str = "usage: sim [--seeds COUNT | --seed SEED] [--short] [--sled]";
+const USAGE: &str = "usage: sim [--seeds COUNT | --seed SEED] [--short | --guards] [--sled]";
 
 struct Arguments {
     seeds: u64,
@@ -51,6 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
             "--seeds" => arguments.seeds = words.next()?.parse().ok()?,
             "--seed" => arguments.seed = Some(words.next()?.parse().ok()?),
             "--short" => arguments.setup.length = Length::Short,
+            "--guards" => arguments.setup.length = Length::Guarded,
             "--sled" => arguments.setup.views = Views::Sled,
             _ => return None,
         }

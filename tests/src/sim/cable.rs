@@ -32,6 +32,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self { is_cut: Mutex::new(false), slow: Mutex::new((0, rng)), changed: Notify::new() }
+    }
+
     pub(crate) fn cut(&self, cut: bool) {
         *self.is_cut.lock() = cut;
         self.changed.notify_waiters();
@@ -42,20 +46,24 @@ impl Line {
         self.slow.lock().0 = most_ms;
     }
 
-    /// When an answer that leaves now arrives.
-    fn arrival(&self) -> Instant {
+    /// How long what leaves now is on its way.
+    pub(crate) fn takes(&self) -> Duration {
         let mut slow = self.slow.lock();
         let most = slow.0;
-        let takes = if most == 0 { 0 } else { slow.1.below(most) };
-        Instant::now() + Duration::from_millis(takes)
+        Duration::from_millis(if most == 0 { 0 } else { slow.1.below(most) })
     }
 
-    fn whole(&self) -> Result<(), ReadError> {
+    /// When what leaves now arrives.
+    pub(crate) fn arrival(&self) -> Instant {
+        Instant::now() + self.takes()
+    }
+
+    pub(crate) fn whole(&self) -> Result<(), ReadError> {
         if *self.is_cut.lock() { Err(away()) } else { Ok(()) }
     }
 
     /// Waits until the line is cut.
-    async fn until_cut(&self) {
+    pub(crate) async fn until_cut(&self) {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -69,8 +77,7 @@ impl Line {
 
 impl Cable {
     pub(crate) fn lay(log: Arc<dyn EventLog>, rng: Rng) -> (Self, Arc<Line>) {
-        let line =
-            Arc::new(Line { is_cut: Mutex::new(false), slow: Mutex::new((0, rng)), changed: Notify::new() });
+        let line = Arc::new(Line::new(rng));
         (Self { log, line: Arc::clone(&line) }, line)
     }
 }

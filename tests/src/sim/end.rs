@@ -14,8 +14,8 @@ use super::world::World;
 
 /// Within this time of the runtime's clock everything must have settled: longer than a command may be in doubt (6 s) and
 /// than a worker waits before it tries again (1 s).
-const SETTLED_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl World {
     pub(crate) async fn end(&mut self) -> Result<(), String> {
@@ -37,6 +37,7 @@ impl World {
         }
         self.settle().await?;
         self.judge_all(true)?;
+        self.end_of_guards().await?;
         self.model.lock().settled()?;
         self.one_operator()?;
         self.histories()?;

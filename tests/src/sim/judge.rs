@@ -61,7 +61,7 @@ impl Ask {
 }
 
 /// Whether a verdict depends on what is asked for: all that refuses a key has been passed.
-const fn passes(verdict: Verdict) -> bool {
+pub(crate) const fn passes(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Valid | Verdict::NetworkDenied | Verdict::ScopeDenied)
 }
 

@@ -7,7 +7,10 @@ mod ambient;
 mod asked;
 mod cable;
 mod disk;
+mod door;
 mod end;
+mod guard;
+mod guarded;
 mod judge;
 mod many;
 mod model;
@@ -51,6 +54,8 @@ pub enum Length {
     Long,
     /// Two servers, a handful of keys, a few dozen commands.
     Short,
+    /// Two or three servers and the guards that rest on them, a dozen keys, and all that can go wrong between the three.
+    Guarded,
 }
 
 /// What is simulated.
@@ -96,8 +101,12 @@ impl fmt::Display for Failure {
         for step in &self.steps {
             writeln!(f, "  {step}")?;
         }
-        let short = if self.length == Length::Short { "--short " } else { "" };
-        write!(f, "repeat it with: cargo run --release -p tests --bin sim -- {short}--seed {}", self.seed)
+        let length = match self.length {
+            Length::Long => "",
+            Length::Short => "--short ",
+            Length::Guarded => "--guards ",
+        };
+        write!(f, "repeat it with: cargo run --release -p tests --bin sim -- {length}--seed {}", self.seed)
     }
 }
 

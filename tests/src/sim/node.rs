@@ -10,6 +10,7 @@ use verify::KeyIndex;
 
 use super::ambient::SimAmbient;
 use super::disk::Disk;
+use super::door::Door;
 use super::judge::MAX_STALENESS;
 use super::plants::Plants;
 
@@ -20,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) log: Arc<dyn EventLog>,
     seals: MemorySeals,
     plants: Plants,
+    /// What guards reach of it.
+    pub(crate) door: Arc<Door>,
     pub(crate) running: Option<Process>,
 }
 
@@ -41,7 +44,8 @@ impl Node {
         seals: MemorySeals,
         plants: Plants,
     ) -> Self {
-        Self { clock: Arc::new(clock), disk, log, seals, plants, running: None }
+        let door = Arc::new(Door::default());
+        Self { clock: Arc::new(clock), disk, log, seals, plants, door, running: None }
     }
 
     pub(crate) async fn start(&mut self) {
@@ -62,6 +66,7 @@ impl Node {
             Arc::clone(&ambient),
             Arc::clone(&state),
         );
+        self.door.open(Arc::clone(&log), &projection, Arc::clone(&self.clock));
         let lease = Lease { log, index: Arc::clone(&index), applied: projection.applied(), ambient, state };
         self.running = Some(Process {
             projection: Some(projection),
@@ -74,6 +79,7 @@ impl Node {
 
     /// Kills the process and, as a power cut does, forgets what its disk had not synced.
     pub(crate) async fn crash(&mut self, keep: impl FnMut(usize) -> usize) {
+        self.door.shut();
         if let Some(process) = self.running.take() {
             process.kill().await;
             self.disk.crash(keep);
@@ -82,6 +88,7 @@ impl Node {
 
     /// Lets the commands end, then stops gently: views flushed, index saved.
     pub(crate) async fn stop(&mut self) {
+        self.door.shut();
         if let Some(mut process) = self.running.take() {
             for command in process.commands.drain(..) {
                 // A command gives up by itself after some seconds.

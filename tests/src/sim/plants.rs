@@ -1,10 +1,11 @@
-//! The places where a test of the simulation plants a bug: around the log, in the disks of views, in the projection.
+//! The places where a test of the simulation plants a bug: around the log, in the disks of views, in the projection, in guards.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use eventlog::EventLog;
+use guard::core::Core;
 use projection::tree::MemoryDisk;
 use projection::{Projection, ProjectionConfig};
 
@@ -23,6 +24,8 @@ pub struct Plants {
     pub disk: fn(&MemoryDisk),
     /// In each node's projection.
     pub projection: StartProjection,
+    /// In each guard.
+    pub guard: fn(&Core),
 }
 
 impl Default for Plants {
@@ -31,6 +34,7 @@ impl Default for Plants {
             log: |log| log,
             disk: |_| {},
             projection: |config, log| Box::pin(Projection::start(config, log)),
+            guard: |_| {},
         }
     }
 }

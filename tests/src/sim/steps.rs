@@ -17,10 +17,12 @@ use super::world::{World, tenant};
 const MAX_KEYS: usize = 30;
 /// Keys of a short run: so few that most commands meet another's key.
 const MAX_KEYS_SHORT: usize = 7;
+/// Keys of a guarded run: every guard is asked for every one, all the time.
+const MAX_KEYS_GUARDED: usize = 12;
 /// The most copies of a command that are sent at once.
 const AT_ONCE: u64 = 4;
 /// The slowest line: an answer that takes longer than this, twice, outlives a lease.
-const SLOW_MAX_MS: u64 = 3_000;
+pub(crate) const SLOW_MAX_MS: u64 = 3_000;
 
 impl World {
     pub(crate) async fn take_step(&mut self) {
@@ -45,6 +47,28 @@ impl World {
         }
     }
 
+    /// A step of a guarded run: half of them between guards and servers, and most commands end something.
+    pub(crate) async fn take_guarded_step(&mut self) {
+        match self.rng.below(100) {
+            0..3 => self.open(),
+            3..15 => self.issue(),
+            15..24 => self.revoke(),
+            24..30 => self.change_a_key(),
+            30..33 => self.crowd(),
+            33..36 => self.recall(),
+            36..38 => self.expire(),
+            38..40 => self.crash().await,
+            40..41 => self.stop().await,
+            41..47 => self.start_one().await,
+            47..49 => self.cut_one(),
+            49..51 => self.slow_one(),
+            51..54 => self.mend_one(),
+            54..55 => self.trouble_one(),
+            55..58 => self.calm_one(),
+            _ => self.take_step_of_guards().await,
+        }
+    }
+
     /// A step of a short run: commands, nearly all of them, around a few keys.
     pub(crate) async fn take_short_step(&mut self) {
         match self.rng.below(100) {
@@ -64,7 +88,7 @@ impl World {
         }
     }
 
-    fn any_node(&mut self) -> usize {
+    pub(crate) fn any_node(&mut self) -> usize {
         usize::try_from(self.rng.below(self.nodes.len() as u64)).unwrap_or(0)
     }
 
@@ -115,6 +139,7 @@ impl World {
         match self.setup.length {
             Length::Long => MAX_KEYS,
             Length::Short => MAX_KEYS_SHORT,
+            Length::Guarded => MAX_KEYS_GUARDED,
         }
     }
 

@@ -13,6 +13,7 @@ use super::ambient::SimAmbient;
 use super::asked::{Body, Verb};
 use super::cable::{Cable, Line};
 use super::disk::Disk;
+use super::guarded::GuardMember;
 use super::judge::{Ask, Judged};
 use super::model::Model;
 use super::node::Node;
@@ -32,6 +33,9 @@ const STEPS_MORE: u64 = 200;
 /// Steps of a short run.
 const SHORT_STEPS_MIN: u64 = 20;
 const SHORT_STEPS_MORE: u64 = 21;
+/// Steps of a guarded run.
+const GUARDED_STEPS_MIN: u64 = 50;
+const GUARDED_STEPS_MORE: u64 = 50;
 /// The most faults in a thousand calls, while there are any.
 const FAULTS_MAX: u64 = 200;
 
@@ -42,6 +46,8 @@ pub(crate) struct World {
     /// the runtime does not promise; so it must not decide what happens next.
     curious: Rng,
     pub(crate) nodes: Vec<Member>,
+    /// Only in guarded runs.
+    pub(crate) guards: Vec<GuardMember>,
     pub(crate) model: Arc<Mutex<Model>>,
     pub(crate) truth: Arc<Mutex<Truth>>,
     pub(crate) trace: Arc<Mutex<Trace>>,
@@ -86,6 +92,9 @@ impl World {
     fn met(&self) -> Seen {
         let mut seen = self.seen.clone();
         seen.add(&self.model.lock().seen);
+        for guard in &self.guards {
+            seen.add(&guard.way.seen.lock());
+        }
         for fault in Fault::ALL {
             let times = self.nodes.iter().map(|member| member.faults.happened(fault)).sum();
             seen.note_times(&format!("{fault:?}"), times);
@@ -99,6 +108,7 @@ impl World {
         let (base, truth) = WitnessedLog::create(LogId::from_u128(u128::from(rng.next())));
         let mut world = Self {
             nodes: Vec::new(),
+            guards: Vec::new(),
             model: Arc::new(Mutex::new(Model::new(Arc::clone(&truth)))),
             truth,
             trace: Arc::new(Mutex::new(Trace::begin(began))),
@@ -114,6 +124,7 @@ impl World {
         let nodes = match setup.length {
             Length::Long => 1 + rng.below(3),
             Length::Short => 2,
+            Length::Guarded => 2 + rng.below(2),
         };
         for _ in 0..nodes {
             let disk = match setup.views {
@@ -122,6 +133,9 @@ impl World {
             };
             let member = world.member(&mut rng, disk);
             world.nodes.push(member);
+        }
+        if setup.length == Length::Guarded {
+            world.add_guards(&mut rng);
         }
         Ok(world)
     }
@@ -139,12 +153,16 @@ impl World {
         for node in 0..self.nodes.len() {
             self.start(node).await;
         }
+        for guard in 0..self.guards.len() {
+            self.start_guard(guard).await;
+        }
         if let Some((tenant, prefix)) = tenant(0) {
             self.ask(Verb::Open { tenant, prefix });
         }
         let (least, more) = match self.setup.length {
             Length::Long => (STEPS_MIN, STEPS_MORE),
             Length::Short => (SHORT_STEPS_MIN, SHORT_STEPS_MORE),
+            Length::Guarded => (GUARDED_STEPS_MIN, GUARDED_STEPS_MORE),
         };
         let steps = least + self.rng.below(more);
         for step in 0..steps {
@@ -152,6 +170,7 @@ impl World {
             match self.setup.length {
                 Length::Long => self.take_step().await,
                 Length::Short => self.take_short_step().await,
+                Length::Guarded => self.take_guarded_step().await,
             }
             self.look().await?;
         }
@@ -201,6 +220,9 @@ impl World {
                 self.seen.note(answer.verdict.as_str());
                 judged.check(&ask, &answer)?;
             }
+        }
+        for guard in &self.guards {
+            guard.judge_all(&model, &truth)?;
         }
         Ok(())
     }

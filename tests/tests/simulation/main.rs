@@ -1,5 +1,6 @@
 //! Thousands of random lives of the service, each from a seed; and the proof that a planted bug would be seen.
 
+mod guarded;
 mod planted;
 
 use tests::sim::{Length, Setup, Views, run, run_many};
