@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cut_off;
+mod leader;
 mod restarts;
 mod runs;
 mod unread;
