@@ -8,12 +8,12 @@ use bytes::Bytes;
 use domain::{EventId, Position};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::ANSWER_LIMIT;
 use super::log::Core;
 use super::publish::{BATCH_ID, subject};
-use super::streams::{EVENTS_PREFIX, LOG};
+use super::streams::{ASK_AGAIN, EVENTS_PREFIX, LOG};
 use crate::port::{ReadError, Recorded, StreamId};
 
 /// What one direct get answers at most: what the server allows.
@@ -106,8 +106,23 @@ impl Core {
         Ok(())
     }
 
-    /// One batched direct get: its events, and whether there are more.
+    /// One batched direct get: its events, and whether there are more. Right after the stream was made a node that does not
+    /// hold it may not know yet who does, and says that nobody answers: then it is asked again, for a while.
     async fn direct(&self, request: &Value) -> Result<(Vec<Stored>, bool), ReadError> {
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        loop {
+            if let Some(page) = self.direct_once(request).await? {
+                return Ok(page);
+            }
+            if Instant::now() >= deadline {
+                return Err(unavailable("no NATS server answers for the log"));
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// The same; none if nobody answers.
+    async fn direct_once(&self, request: &Value) -> Result<Option<(Vec<Stored>, bool)>, ReadError> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|e| unavailable(&e))?;
         let ask = self.client.publish_with_reply(
@@ -122,12 +137,13 @@ impl Core {
             let answer = answer.ok_or_else(|| unavailable("the connection is closing"))?;
             match answer.status {
                 None | Some(StatusCode::OK) => page.push(direct_answer(answer)?),
-                Some(StatusCode::NOT_FOUND) => return Ok((page, false)),
+                Some(StatusCode::NOT_FOUND) => return Ok(Some((page, false))),
+                Some(StatusCode::NO_RESPONDERS) if page.is_empty() => return Ok(None),
                 // 204 "EOB": the end of the batch.
                 Some(status) if status.as_u16() == 204 => {
                     let pending = number(answer.headers.as_ref(), "Nats-Num-Pending").unwrap_or(0);
                     let more = pending > 0 && !page.is_empty();
-                    return Ok((page, more));
+                    return Ok(Some((page, more)));
                 }
                 Some(status) => {
                     let said = answer.description.unwrap_or_default();
