@@ -108,6 +108,7 @@ impl Door {
             at_least: head.get(),
             max_staleness_ms: u64::try_from(MAX_STALENESS.as_millis()).unwrap_or(u64::MAX),
             server: String::new(),
+            now: None,
         })
     }
 

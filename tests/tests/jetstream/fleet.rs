@@ -6,8 +6,18 @@ use tokio::time::timeout;
 
 use crate::given::{PATIENCE, config, connect, eventually, outsider};
 
+/// Puts again what may not be there: a bucket that was just made on three nodes may have no leader for a moment.
 async fn put(fleet: &FleetRegistry, name: &str, text: &str) -> u64 {
-    timeout(PATIENCE, fleet.put(name, text.into())).await.unwrap().unwrap()
+    let mut revision = 0;
+    eventually("an entry is put", async || match fleet.put(name, text.into()).await {
+        Ok(put) => {
+            revision = put;
+            true
+        }
+        Err(_) => false,
+    })
+    .await;
+    revision
 }
 
 /// What was handed out until this revision, and whether all that stood at the beginning was among it.

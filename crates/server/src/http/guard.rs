@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, Position, TenantId};
+use wire::format_rfc3339;
 use wire::guard::{Applied, AskFill, AskLease, Filled, LeaseGranted, Leave, Register, Registered};
 
 use crate::fleet::{GuardId, Introduction, NotHeard, NotRegistered, Told};
