@@ -72,7 +72,14 @@ impl Application {
             return Ok(Imported::Known { key_id, differs: differing(&command.grant, &state.key) });
         }
         let now = self.ambient.now();
-        let imported = command.decide(&tenant, None, now)?;
+        let imported = match command.decide(&tenant, None, now) {
+            Ok(imported) => imported,
+            // This index may not show the key yet: a refusal is answered only on what the log says.
+            Err(refusal) => {
+                let stands = self.standing_import(&command, key_id).await?;
+                return stands.ok_or(CommandError::Refused(refusal));
+            }
+        };
         let tag = secret.request_tag(&command);
         let stream = StreamName::Key(command.tenant.clone(), key_id);
         let at = (Position::NONE, Revision::NONE);
@@ -87,11 +94,20 @@ impl Application {
             // Only the same digest in the same tenant derives this stream: another server, or an attempt that is not in the
             // index yet, was first. What it made is in the log alone.
             Outcome::Conflict { .. } => {
-                let stands = self.key_and_life(&command.tenant, key_id).await?;
-                let differs = stands.map(|state| differing(&command.grant, &state.key)).unwrap_or_default();
-                Ok(Imported::Known { key_id, differs })
+                let stands = self.standing_import(&command, key_id).await?;
+                Ok(stands.unwrap_or_else(|| Imported::Known { key_id, differs: Vec::new() }))
             }
         }
+    }
+
+    /// What the log has of a digest; none if it was never imported.
+    async fn standing_import(
+        &self,
+        command: &ImportKey,
+        key_id: KeyId,
+    ) -> Result<Option<Imported>, CommandError> {
+        let stands = self.key_and_life(&command.tenant, key_id).await?;
+        Ok(stands.map(|state| Imported::Known { key_id, differs: differing(&command.grant, &state.key) }))
     }
 
     /// What importing a key would do now, as far as this server's index knows. Changes nothing.

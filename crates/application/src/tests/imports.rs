@@ -1,9 +1,11 @@
 //! Imports: one key a digest, whoever asks and whatever the log does, and what is asked otherwise is told.
 
-use domain::{ScopeSet, SecretDigest};
+use std::sync::atomic::Ordering;
+
+use domain::{Refusal, ScopeSet, SecretDigest};
 
 use super::{Kit, Trouble, acme, asked, request};
-use crate::{CommandError, ImportRequest, Importable, Imported};
+use crate::{Ambient, CommandError, ImportRequest, Importable, Imported};
 
 fn line(token: &str, scope: &str) -> ImportRequest {
     let digest = SecretDigest::of_token(token);
@@ -44,6 +46,22 @@ async fn a_digest_is_one_key_also_where_the_index_has_not_heard_of_it() {
         imported @ Imported::New { .. } => panic!("{imported:?}"),
     }
     assert_eq!(kit.head().await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_is_known_though_it_would_be_refused_by_now() {
+    let kit = Kit::start().await;
+    let until = kit.ambient.now().plus_millis(1_000);
+    let dated = |token: &str| {
+        let mut line = line(token, "campaigns:send");
+        line.grant.expires_at = Some(until);
+        line
+    };
+    assert!(is_new(&import(&kit, dated("old-a")).await.unwrap()));
+    kit.ambient.now.store(2_000, Ordering::Relaxed);
+    assert!(!is_new(&import(&kit, dated("old-a")).await.unwrap()));
+    let refused = import(&kit, dated("old-b")).await;
+    assert!(matches!(refused, Err(CommandError::Refused(Refusal::ExpiryInPast { .. }))), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
