@@ -83,5 +83,5 @@ async fn trying_changes_nothing_and_refuses_what_the_import_would() {
     expired.grant.expires_at = Some(domain::Timestamp::default());
     expired.grant.scopes = ScopeSet::default();
     let refused = kit.application.try_import(expired).await;
-    assert!(matches!(refused, Err(CommandError::Refused(domain::Refusal::ExpiryInPast { .. }))));
+    assert!(matches!(refused, Err(CommandError::Refused(Refusal::ExpiryInPast { .. }))));
 }
