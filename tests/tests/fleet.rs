@@ -332,3 +332,36 @@ async fn without_its_registry_no_receipt_is_complete() {
     assert_eq!((&receipt["fleet"], &receipt["complete"]), (&json!("unknown"), &json!(false)), "{receipt}");
     assert_eq!(first.verdict(&key.key), "revoked");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_is_read_again_on_every_server_and_after_a_restart() {
+    let nats = NatsServer::start().await;
+    let two = start_two(|| ServerSetup::nats(&nats.url()));
+    let Two { one, second, first, .. } = two;
+    let root = one.operator_key();
+    let key = first.issue("acme", "list-sender");
+    MAILER.join(&first, key.position);
+    let (here, there, mailer) = (name_of(&first), name_of(&second), MAILER.name());
+    let revoked = revoke(&first, &key, "?timeout_ms=1");
+    // Asked of the other while the guard is outstanding: its own receipt, which knows who, but not since when.
+    let late = known(&second, &revoked);
+    assert_eq!((&late["late"], how(&late, &mailer)), (&json!(true), "outstanding".into()), "{late}");
+    MAILER.report(&first, revoked["position"].as_u64().unwrap());
+    let whole = complete(&first, &revoked);
+    assert_eq!((&whole["late"], &whole["tenant"]), (&json!(false), &json!("acme")), "{whole}");
+    assert!(whole["enforced"].as_array().unwrap().iter().all(|one| one["after_ms"].is_u64()), "{whole}");
+    let late = complete(&second, &revoked);
+    assert_eq!((how(&late, &here), how(&late, &there)), ("report".into(), "index".into()), "{late}");
+    assert!(late["enforced"].as_array().unwrap().iter().all(|one| one["after_ms"].is_null()), "{late}");
+
+    let one = one.stop().start();
+    let again = receipt(&one.admin_with(&root), &revoked, 0);
+    assert_eq!(again, whole, "as it was when it was complete");
+
+    // What a kill takes before it is kept can still be told: who refuses, but not since when.
+    let key = second.issue("acme", "list-sender");
+    let revoked = revoke(&one.admin_with(&root), &key, "?wait=effective");
+    let one = one.kill9().start();
+    let found = complete(&one.admin_with(&root), &revoked);
+    assert_eq!(how(&found, &name_of(&one.admin_with(&root))), "index", "{found}");
+}

@@ -90,10 +90,11 @@ pub(crate) fn told(receipt: &Value) -> Vec<String> {
         return vec!["enforced by others: not known, the server's own index is behind".to_owned()];
     }
     let (enforced, all) = counts(receipt);
-    let last =
-        items(receipt, "enforced").iter().filter_map(|one| one["after_ms"].as_u64()).max().unwrap_or(0);
+    // A late receipt knows who, but not since when.
+    let last = items(receipt, "enforced").iter().filter_map(|one| one["after_ms"].as_u64()).max();
+    let last = last.map(|ms| format!(", the last after {ms} ms")).unwrap_or_default();
     let mut lines = match items(receipt, "outstanding") {
-        [] => vec![format!("enforced by {enforced} of {all} verifiers, the last after {last} ms")],
+        [] => vec![format!("enforced by {enforced} of {all} verifiers{last}")],
         outstanding => {
             let mut lines =
                 vec![format!("NOT ENFORCED BY ALL: {enforced} of {all} verifiers refuse; outstanding:")];

@@ -41,6 +41,12 @@ impl RecordPlace {
         Self::Disk { records, name: "webhooks" }
     }
 
+    /// The record of receipts below the folder of records.
+    #[must_use]
+    pub const fn receipts(records: PathBuf) -> Self {
+        Self::Disk { records, name: "receipts" }
+    }
+
     /// Whether there is anything to open.
     #[must_use]
     pub fn is_there(&self) -> bool {

@@ -7,6 +7,7 @@
 mod link;
 mod member;
 mod receipt;
+mod record;
 mod registry;
 mod shared;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) use crate::fleet::link::{FleetLink, NotRegistered};
 pub(crate) use crate::fleet::member::{GuardId, Introduction, Member, MemberState, Told};
 pub(crate) use crate::fleet::receipt::{By, Receipt, TargetState};
 use crate::fleet::receipt::{NOT_READ, Target, Who};
+pub(crate) use crate::fleet::record::ReceiptRecord;
 use crate::fleet::registry::Registry;
 pub(crate) use crate::fleet::registry::{Peer, guard_entry, server_entry};
 
@@ -36,7 +38,7 @@ const GONE_SHOWN: Duration = Duration::from_secs(600);
 /// Receipts that wait for somebody at once: each lasts a bound at most, so this many are a storm of revocations, and what
 /// comes beyond it is counted by its bound alone.
 const MAX_OPEN: usize = 4_096;
-/// Closed receipts at hand before they are asked from the record.
+/// Closed receipts at hand before they are asked from the record, and those that wait to be written there.
 const MAX_CLOSED: usize = 4_096;
 
 /// Whether guards that this server cannot name may go on by leases that others gave.
@@ -89,6 +91,8 @@ struct Inner {
     /// By the position of what is to be enforced.
     open: BTreeMap<Position, Receipt>,
     closed: BTreeMap<Position, Receipt>,
+    /// Closed ones that the record does not have yet.
+    unkept: BTreeMap<Position, Receipt>,
 }
 
 /// What a receipt is about.
@@ -201,8 +205,8 @@ impl Fleet {
     }
 
     /// Opens the receipt of an ending that is effective here. To be called once the index has applied its position: leases
-    /// given later ask for its notice, and fills given later have it.
-    pub(crate) fn open(&self, ending: Ending, boot_ms: u64) -> Receipt {
+    /// given later ask for its notice, and fills given later have it. `late` says that the index did so long ago.
+    pub(crate) fn open(&self, ending: Ending, late: bool, boot_ms: u64) -> Receipt {
         let mut inner = self.inner.lock();
         if let Some(receipt) = inner.open.get(&ending.position).or_else(|| inner.closed.get(&ending.position))
         {
@@ -216,7 +220,7 @@ impl Fleet {
         targets.sort_by(|a, b| a.order().cmp(&b.order()));
         targets.insert(0, Target::this_server(&self.name));
         let strangers_until = (boot_ms < self.known_from).then_some(self.known_from);
-        let mut receipt = Receipt { ending, begun: boot_ms, strangers_until, targets };
+        let mut receipt = Receipt { ending, late, begun: boot_ms, strangers_until, targets };
         receipt.look(boot_ms);
         inner.keep(receipt.clone());
         receipt
@@ -235,6 +239,11 @@ impl Fleet {
             return Some(receipt);
         }
         inner.closed.get(&position).cloned()
+    }
+
+    /// The complete receipts that the record should have; they are taken for written.
+    pub(crate) fn take_unkept(&self) -> Vec<Receipt> {
+        std::mem::take(&mut self.inner.lock().unkept).into_values().collect()
     }
 
     /// Closes what only time completes, and forgets who has long been gone. To be called each second.
@@ -321,9 +330,16 @@ impl Inner {
     }
 
     fn close(&mut self, receipt: Receipt) {
-        self.closed.insert(receipt.ending.position, receipt);
-        while self.closed.len() > MAX_CLOSED {
-            self.closed.pop_first();
+        let position = receipt.ending.position;
+        // A late one can be opened again at any time, and may be older than one that the record has.
+        if !receipt.late {
+            self.unkept.insert(position, receipt.clone());
+        }
+        self.closed.insert(position, receipt);
+        for receipts in [&mut self.closed, &mut self.unkept] {
+            while receipts.len() > MAX_CLOSED {
+                receipts.pop_first();
+            }
         }
     }
 

@@ -48,4 +48,5 @@ mod webhooks;
 
 pub(crate) use app::{App, Gates};
 pub(crate) use metrics::{Meters, SUM_UP_EVERY};
+pub(crate) use receipts::ReceiptAnswer;
 pub(crate) use router::router;

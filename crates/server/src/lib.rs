@@ -8,6 +8,7 @@ mod leaks;
 pub mod logging;
 mod node;
 mod policy;
+mod record;
 mod review;
 mod rotation;
 mod usage;

@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 use wire::RunId;
 
 use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
-use crate::fleet::{Fleet, FleetLink, Strangers};
+use crate::fleet::{Fleet, FleetLink, ReceiptRecord, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
 use crate::node::folder::Folder;
@@ -113,7 +113,7 @@ impl Node {
         let address =
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
-        let webhooks = open_webhooks(&config, &folder, opened.log.log_id()).await;
+        let records = open_records(&config, &folder, opened.log.log_id()).await;
         let strangers = strangers(&opened, usage.run).await;
         let (stopping, stopped) = watch::channel(false);
         let app = Arc::new(assemble(
@@ -121,7 +121,7 @@ impl Node {
             &opened,
             &projection,
             ambient,
-            (meters, signers, &usage, strangers, webhooks),
+            (meters, signers, &usage, strangers, records),
             stopped,
         ));
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -229,6 +229,8 @@ impl Node {
         }
         usage.record.close().await;
         app.webhooks.close().await;
+        fleet::keep_receipts(&app).await;
+        app.receipts.close();
         if let Some(nats) = nats {
             nats.shutdown().await;
         }
@@ -302,10 +304,11 @@ impl Node {
     }
 }
 
-async fn open_webhooks(config: &ServeConfig, folder: &Folder, log_id: LogId) -> Webhooks {
+async fn open_records(config: &ServeConfig, folder: &Folder, log_id: LogId) -> (ReceiptRecord, Webhooks) {
     let reach = if config.webhooks_allow_private { Reach::Anywhere } else { Reach::Public };
     let place = RecordPlace::webhooks(folder.records());
-    Webhooks::open(place, log_id, reach, config.webhooks_retry.clone()).await
+    let webhooks = Webhooks::open(place, log_id, reach, config.webhooks_retry.clone()).await;
+    (ReceiptRecord::new(RecordPlace::receipts(folder.records()), log_id), webhooks)
 }
 
 /// What several servers on one log need of each other.
@@ -367,7 +370,13 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    (meters, signers, usage, strangers, webhooks): (Meters, Signers, &KeptUsage, Strangers, Webhooks),
+    (meters, signers, usage, strangers, (receipts, webhooks)): (
+        Meters,
+        Signers,
+        &KeptUsage,
+        Strangers,
+        (ReceiptRecord, Webhooks),
+    ),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -395,6 +404,7 @@ fn assemble(
         meter: Arc::clone(&usage.meter),
         guard_usage: Arc::clone(&usage.guards),
         fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
+        receipts,
         webhooks,
         link: opened.nats.as_ref().map(|nats| {
             let registry = nats.fleet.clone();

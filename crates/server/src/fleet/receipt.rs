@@ -96,7 +96,9 @@ pub(super) const NOT_READ: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt {
     pub(crate) ending: Ending,
-    /// Boot time at which it was effective here.
+    /// It was opened long after the ending was effective: who refuses is true, but not since when.
+    pub(crate) late: bool,
+    /// Boot time at which it was effective here, or at which a late one was opened.
     pub(crate) begun: u64,
     /// Until this boot time guards that this server cannot name may accept; [`NOT_READ`] in a fleet of several servers.
     pub(crate) strangers_until: Option<u64>,

@@ -62,7 +62,7 @@ fn told(receipt: &Receipt) -> (Vec<(&str, &str, u64)>, Vec<&str>) {
 
 #[test]
 fn without_guards_the_server_itself_is_all_there_is() {
-    let receipt = given(0).open(ending(9), 10);
+    let receipt = given(0).open(ending(9), false, 10);
     assert_eq!(told(&receipt), (vec![("one", "index", 0)], vec![]));
     assert!(receipt.is_complete());
 }
@@ -70,7 +70,7 @@ fn without_guards_the_server_itself_is_all_there_is() {
 #[test]
 fn a_guard_is_outstanding_until_it_says_so() {
     let fleet = given(2);
-    let receipt = fleet.open(ending(9), 10);
+    let receipt = fleet.open(ending(9), false, 10);
     assert_eq!(told(&receipt).1, ["mailer-1", "mailer-2"]);
     assert!(!receipt.is_complete());
     fleet.heard(guard(1), at(8), None, 11);
@@ -90,25 +90,25 @@ fn a_guard_is_outstanding_until_it_says_so() {
 #[test]
 fn a_guard_that_nobody_hears_counts_when_its_bound_has_passed() {
     let fleet = given(1);
-    let _ = fleet.open(ending(9), 10);
+    let _ = fleet.open(ending(9), false, 10);
     let just_before = fleet.receipt(at(9), OVER).unwrap();
     assert_eq!(told(&just_before).1, ["mailer-1"]);
     let after = fleet.receipt(at(9), OVER + 1).unwrap();
     assert_eq!(told(&after), (vec![("one", "index", 0), ("mailer-1", "bound", OVER - 10)], vec![]));
     // What was lost before it all began is told the same way.
-    let later = fleet.open(ending(10), OVER + 100);
+    let later = fleet.open(ending(10), false, OVER + 100);
     assert_eq!(told(&later).0[1], ("mailer-1", "bound", 0));
 }
 
 #[test]
 fn a_lease_that_was_given_after_the_ending_does_not_move_the_bound() {
     let fleet = given(1);
-    let _ = fleet.open(ending(9), 10);
+    let _ = fleet.open(ending(9), false, 10);
     // It asks for the notice of position 9, so what the guard accepts by it is no revoked key.
     fleet.grant(guard(1), 4_000).unwrap();
     assert!(fleet.receipt(at(9), OVER + 1).unwrap().is_complete());
     // And the bound of an ending behind it counts from then.
-    let _ = fleet.open(ending(10), 4_010);
+    let _ = fleet.open(ending(10), false, 4_010);
     assert!(!fleet.receipt(at(10), OVER + 1).unwrap().is_complete());
     assert!(fleet.receipt(at(10), 4_000 + OVER + 1).unwrap().is_complete());
 }
@@ -117,20 +117,20 @@ fn a_lease_that_was_given_after_the_ending_does_not_move_the_bound() {
 fn a_guard_without_a_lease_accepts_nothing_and_holds_nobody_up() {
     let fleet = given(0);
     fleet.register(introduction(1), 0).unwrap();
-    assert!(fleet.open(ending(9), 1).is_complete());
+    assert!(fleet.open(ending(9), false, 1).is_complete());
     assert_eq!(fleet.members(None)[0].state(at(0), 1), MemberState::Stale);
 }
 
 #[test]
 fn who_leaves_holds_nobody_up_and_is_told_as_gone() {
     let fleet = given(2);
-    let _ = fleet.open(ending(9), 10);
+    let _ = fleet.open(ending(9), false, 10);
     fleet.leave(guard(1), 12);
     fleet.heard(guard(2), at(9), None, 12);
     let receipt = fleet.receipt(at(9), 12).unwrap();
     assert_eq!(told(&receipt).0[1], ("mailer-1", "left", 2));
     assert!(receipt.is_complete());
-    assert!(told(&fleet.open(ending(10), 13)).1 == ["mailer-2"]);
+    assert!(told(&fleet.open(ending(10), false, 13)).1 == ["mailer-2"]);
     assert_eq!(fleet.members(None)[0].state(at(9), 13), MemberState::Gone);
     assert_eq!(fleet.introduced(guard(1), KeyId::from_u128(7)), Err(NotHeard::Unknown));
 }
@@ -141,14 +141,14 @@ fn another_tenants_guards_have_no_part_in_it() {
     let other = Introduction { tenant: "other".parse().unwrap(), ..introduction(2) };
     fleet.register(other, 0).unwrap();
     fleet.grant(guard(2), 0).unwrap();
-    assert_eq!(told(&fleet.open(ending(9), 1)).1, ["mailer-1"]);
+    assert_eq!(told(&fleet.open(ending(9), false, 1)).1, ["mailer-1"]);
     assert_eq!(fleet.members(Some(&acme())).len(), 1);
 }
 
 #[test]
 fn guards_of_an_earlier_process_are_unknown_until_their_bound_has_passed() {
     let fleet = Fleet::new("one", BOUND, 1_000, Strangers::OfBefore);
-    let receipt = fleet.open(ending(9), 1_100);
+    let receipt = fleet.open(ending(9), false, 1_100);
     assert_eq!((receipt.is_complete(), receipt.has_outstanding()), (false, false));
     assert!(fleet.has_strangers(6_499) && !fleet.has_strangers(6_500));
     assert!(!fleet.receipt(at(9), 6_500).unwrap().is_complete());
@@ -178,7 +178,7 @@ fn only_the_operator_that_brought_a_guard_speaks_for_it() {
     assert_eq!(fleet.introduced(guard(2), KeyId::from_u128(7)), Err(NotHeard::Unknown));
     // Again with a shorter bound: a lease under the longer one may still be running.
     fleet.register(Introduction { max_staleness_ms: 10, ..introduction(1) }, 1).unwrap();
-    let _ = fleet.open(ending(9), 1);
+    let _ = fleet.open(ending(9), false, 1);
     assert!(!fleet.receipt(at(9), OVER).unwrap().is_complete());
 }
 
@@ -191,7 +191,7 @@ fn guards_and_receipts_are_bounded() {
     assert_eq!(fleet.register(introduction(1 << 20), 0), Err(NotHeard::Full));
     fleet.grant(guard(0), 0).unwrap();
     for n in 1..=2 * MAX_OPEN as u64 {
-        let _ = fleet.open(ending(n), 1);
+        let _ = fleet.open(ending(n), false, 1);
     }
     assert_eq!(fleet.inner.lock().open.len(), MAX_OPEN);
     fleet.tick(OVER + 1);

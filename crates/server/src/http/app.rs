@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use verify::{KeyIndex, Moment};
 
 use crate::config::Role;
-use crate::fleet::{Fleet, FleetLink};
+use crate::fleet::{Fleet, FleetLink, ReceiptRecord};
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
@@ -88,6 +88,8 @@ pub(crate) struct App {
     pub(crate) guard_usage: Arc<GuardUsage>,
     /// Who else answers for keys, and what they have enforced.
     pub(crate) fleet: Fleet,
+    /// Its complete receipts, on disk.
+    pub(crate) receipts: ReceiptRecord,
     /// Where notices are sent to.
     pub(crate) webhooks: Webhooks,
     /// Where that stands, if several servers are on the log.

@@ -47,7 +47,7 @@ codes! {
     SIGNATURE_INVALID = 403 "signature_invalid", "The signature does not fit the body", "Send the very bytes that were signed, with their signature in Github-Public-Key-Signature.";
     NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
     GUARD_UNKNOWN = 404 "guard_unknown", "This server does not know the guard", "Register it; what it holds is kept, and it answers again with its next lease.";
-    RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall that this server made; old ones are dropped. Whatever was ended longer ago than max_staleness is enforced by all.";
+    RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall; one of a tenant outside the operator's scopes is told as missing.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
     NO_SUCH_WEBHOOK = 404 "no_such_webhook", "There is no such webhook on this server", "List them: a webhook is known to the server where it was added, and outside the operator's scopes it is told as missing.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";

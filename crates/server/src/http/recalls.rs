@@ -260,7 +260,7 @@ async fn answer(
     patience: Patience,
 ) -> Response {
     let changed = recalled.changed;
-    let receipt = enforced(app, tenant, (changed.position, changed.occurred_at), patience).await;
+    let receipt = enforced(app, tenant, &changed, patience).await;
     let body = RecallAnswer {
         position: changed.position.get(),
         tenant: tenant.to_string(),

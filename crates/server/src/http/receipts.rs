@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use application::Changed;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{Permission, Position, TenantId, Timestamp};
+use domain::{Event, Permission, Position, StreamName, TenantId};
+use eventlog::ReadError;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::warn;
 use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
 
@@ -73,6 +77,9 @@ pub(crate) struct ReceiptJson {
     id: u64,
     /// Nobody is outstanding, and nobody unknown can be.
     complete: bool,
+    /// This server was asked long after it happened, and was not the one that did it or has lost what it knew: who refuses is
+    /// true, but not since when.
+    late: bool,
     /// `known`, or `unknown`: guards that this server has not heard of may still accept.
     fleet: &'static str,
     /// When the fleet is known at the latest, in milliseconds from now; null if nothing here can tell.
@@ -97,8 +104,8 @@ struct EnforcedJson {
     /// How that is known: `index` (the server itself), `report` (it said so), `bound` (without hearing it refuses everything
     /// by now), `left` (it answers nobody any more).
     by: &'static str,
-    /// How long after the ending was effective at the server.
-    after_ms: u64,
+    /// How long after the ending was effective at the server; null in a late receipt.
+    after_ms: Option<u64>,
 }
 
 /// A verifier that may still accept.
@@ -124,6 +131,7 @@ impl ReceiptJson {
             let (kind, guard_id) = (target.who.kind(), target.who.guard_id());
             match target.state {
                 TargetState::Enforced { by, after_ms } => {
+                    let after_ms = (!receipt.late).then_some(after_ms);
                     enforced.push(EnforcedJson { kind, name, guard_id, by: by.as_str(), after_ms });
                 }
                 TargetState::Outstanding { until } => {
@@ -136,6 +144,7 @@ impl ReceiptJson {
         Self {
             id: receipt.ending.position.get(),
             complete: receipt.is_complete(),
+            late: receipt.late,
             fleet: if strangers.is_none() { "known" } else { "unknown" },
             known_within_ms: strangers
                 .filter(|until| *until != u64::MAX)
@@ -151,21 +160,26 @@ impl ReceiptJson {
 pub(crate) async fn enforced(
     app: &Shared,
     tenant: &TenantId,
-    (position, at): (Position, Timestamp),
+    changed: &Changed,
     Patience { time, strangers }: Patience,
 ) -> Option<ReceiptJson> {
     let until = Instant::now() + time;
-    if !app.application.wait_applied(position, time.max(APPLY_AT_LEAST)).await {
+    if !app.application.wait_applied(changed.position, time.max(APPLY_AT_LEAST)).await {
         return None;
     }
-    let ending = Ending { tenant: tenant.clone(), position, at };
-    let receipt = app.fleet.open(ending, app.ambient.boot_ms());
+    let ending = Ending { tenant: tenant.clone(), position: changed.position, at: changed.occurred_at };
+    let receipt = open(app, ending, changed.repeated);
+    let receipt = until_complete(app, receipt, until, strangers).await;
+    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+}
+
+fn open(app: &Shared, ending: Ending, late: bool) -> Receipt {
+    let receipt = app.fleet.open(ending, late, app.ambient.boot_ms());
     if let Some(link) = app.link.as_ref().filter(|_| receipt.awaits_registry()) {
         // Whether somebody waits for it or not: the receipt may be read later.
         link.want_barrier();
     }
-    let receipt = until_complete(app, receipt, until, strangers).await;
-    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+    receipt
 }
 
 /// The receipt when nobody is outstanding, or when the time is up.
@@ -196,6 +210,33 @@ async fn until_complete(app: &Shared, mut receipt: Receipt, until: Instant, stra
 /// How long the index may take in what was just appended: it is microseconds behind, unless it is in trouble.
 const APPLY_AT_LEAST: Duration = Duration::from_millis(200);
 
+/// How long one event of the log may take to be read.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// What was ended at a position, by the log; none if nothing was.
+async fn ending_at(app: &Shared, position: Position) -> Result<Option<Ending>, Problem> {
+    let away = |reason: String| Problem::new(&codes::UNAVAILABLE).detail(reason).retry();
+    let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
+    let permit = app.gates.readings.try_acquire();
+    let _permit = permit.map_err(|_| Problem::new(&codes::TOO_MANY_CLIENTS).retry())?;
+    let read = async {
+        if position > app.log.head().await? {
+            return Ok(Vec::new());
+        }
+        app.log.follow(Position::new(before)).await?.next().await
+    };
+    let read =
+        timeout(READ_WITHIN, read).await.map_err(|_| away("the log was not read in time".to_owned()))?;
+    let events = read.map_err(|error: ReadError| away(error.to_string()))?;
+    let Some(found) = events.first().filter(|event| event.position == position) else { return Ok(None) };
+    // What this build cannot read is nothing that it ended.
+    let Ok(stream) = found.stream.as_str().parse::<StreamName>() else { return Ok(None) };
+    let Ok(envelope) = wire::decode(&stream, &found.payload) else { return Ok(None) };
+    let ends =
+        matches!(envelope.event, Event::KeyRevoked(_) | Event::KeySuspended(_) | Event::KeysRecalled(_));
+    Ok(ends.then(|| Ending { tenant: stream.tenant().clone(), position, at: envelope.occurred_at }))
+}
+
 /// How long to wait.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -205,11 +246,11 @@ pub(crate) struct ReceiptQuery {
     timeout_ms: Option<u64>,
 }
 
-/// Shows a receipt again.
+/// Shows a receipt again, on any server.
 #[utoipa::path(
     get, path = "/v1/receipts/{id}", tag = "fleet", operation_id = "receipt",
     params(("id" = u64, Path, description = "The position of a revocation, suspension or recall"), ReceiptQuery),
-    responses((status = 200, description = "Who has enforced it by now, and who is outstanding", body = ReceiptJson)),
+    responses((status = 200, description = "Who has enforced it by now, and who is outstanding", body = ReceiptAnswer)),
 )]
 pub(crate) async fn show(
     State(app): State<Shared>,
@@ -219,27 +260,47 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let wait = WaitQuery { wait: Some(Wait::Enforced), timeout_ms: Some(query.timeout_ms.unwrap_or(0)) };
     let Patience { time, strangers } = wait.patience()?;
+    let until = Instant::now() + time;
     let unknown = || Problem::new(&codes::RECEIPT_UNKNOWN);
     let position = Position::new(id.parse().map_err(|_| unknown())?);
-    let now = app.ambient.boot_ms();
-    let receipt = app.fleet.receipt(position, now).ok_or_else(unknown)?;
     // Who may not read the tenant learns nothing of its receipts either.
-    operator
-        .require_in(Permission::KeysRead, &receipt.ending.tenant)
-        .map_err(|problem| if *problem.code == codes::NOT_FOUND { unknown() } else { problem })?;
-    let receipt = until_complete(&app, receipt, Instant::now() + time, strangers).await;
-    let now = app.ambient.boot_ms();
-    let shown = ReceiptAnswer {
-        tenant: receipt.ending.tenant.to_string(),
-        at: format_rfc3339(receipt.ending.at),
-        receipt: ReceiptJson::of(&receipt, now),
+    let may_read = |tenant: &TenantId| {
+        let allowed = operator.require_in(Permission::KeysRead, tenant);
+        allowed.map_err(|problem| if *problem.code == codes::NOT_FOUND { unknown() } else { problem })
     };
-    Ok(axum::Json(shown).into_response())
+    let at_hand = app.fleet.receipt(position, app.ambient.boot_ms());
+    let receipt = match at_hand {
+        Some(receipt) => {
+            may_read(&receipt.ending.tenant)?;
+            receipt
+        }
+        None => {
+            if let Some(kept) = kept(&app, position).await {
+                let tenant = kept["tenant"].as_str().and_then(|tenant| tenant.parse().ok());
+                may_read(&tenant.ok_or_else(unknown)?)?;
+                return Ok(axum::Json(kept).into_response());
+            }
+            let ending = ending_at(&app, position).await?.ok_or_else(unknown)?;
+            may_read(&ending.tenant)?;
+            app.reach_index(Some(position.get())).await?;
+            open(&app, ending, true)
+        }
+    };
+    let receipt = until_complete(&app, receipt, until, strangers).await;
+    Ok(axum::Json(ReceiptAnswer::of(&receipt, app.ambient.boot_ms())).into_response())
 }
 
-/// A receipt with what it is about.
+/// The receipt as it was when it was complete. A record that cannot be read is no reason not to say who refuses now.
+async fn kept(app: &Shared, position: Position) -> Option<Value> {
+    app.receipts.find(position).await.unwrap_or_else(|error| {
+        warn!(%error, "the record of receipts cannot be read");
+        None
+    })
+}
+
+/// A receipt with what it is about; also its row in the record.
 #[derive(Serialize, ToSchema)]
-struct ReceiptAnswer {
+pub(crate) struct ReceiptAnswer {
     /// Whose keys.
     tenant: String,
     /// When they were ended, RFC 3339.
@@ -247,4 +308,14 @@ struct ReceiptAnswer {
     /// Who has enforced it.
     #[serde(flatten)]
     receipt: ReceiptJson,
+}
+
+impl ReceiptAnswer {
+    pub(crate) fn of(receipt: &Receipt, boot_ms: u64) -> Self {
+        Self {
+            tenant: receipt.ending.tenant.to_string(),
+            at: format_rfc3339(receipt.ending.at),
+            receipt: ReceiptJson::of(receipt, boot_ms),
+        }
+    }
 }

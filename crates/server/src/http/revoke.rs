@@ -102,7 +102,7 @@ impl Revoked {
         (reason, changed, cascaded): (RevokeReason, Changed, Vec<CascadedJson>),
         patience: Patience,
     ) -> Response {
-        let receipt = enforced(app, tenant, (changed.position, changed.occurred_at), patience).await;
+        let receipt = enforced(app, tenant, &changed, patience).await;
         let answer = Self {
             position: changed.position.get(),
             key_id: key_id.to_string(),

@@ -61,7 +61,7 @@ pub(crate) async fn suspend(
     let suspended = app.application.suspend_key(&request, command);
     let changed =
         outcome(&app, "suspend_key", &request.command_id, None, suspended).await.map_err(about(key_id))?;
-    let receipt = enforced(&app, &tenant, (changed.position, changed.occurred_at), patience).await;
+    let receipt = enforced(&app, &tenant, &changed, patience).await;
     Ok(ChangedKey::with_receipt(&app, &tenant, key_id, changed, receipt))
 }
 

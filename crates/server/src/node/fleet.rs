@@ -9,7 +9,8 @@ use tracing::{debug, warn};
 use wire::fleet::{GuardSays, ServerSays};
 
 use crate::fleet::{FleetLink, server_entry};
-use crate::http::App;
+use crate::http::{App, ReceiptAnswer};
+use crate::record;
 
 /// How often time alone is looked at: a bound is some seconds, and who waits for a receipt looks by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +33,7 @@ pub(super) async fn run(app: Arc<App>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            _ = ticks.tick() => keep_receipts(&app).await,
             () = app.fleet.has_chores() => {}
         }
         let now = app.ambient.boot_ms();
@@ -45,6 +46,19 @@ pub(super) async fn run(app: Arc<App>) {
                 break;
             }
         }
+    }
+}
+
+/// Writes complete receipts to their record; durable on return. One that a crash takes before that is opened again, late.
+pub(super) async fn keep_receipts(app: &App) {
+    let now = app.ambient.boot_ms();
+    let complete = app.fleet.take_unkept();
+    let rows = complete
+        .iter()
+        .map(|receipt| (receipt.ending.position, record::write(&ReceiptAnswer::of(receipt, now))));
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        app.receipts.keep(rows).await;
     }
 }
 

@@ -5,23 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::LogId;
 use projection::RecordPlace;
 use projection::tree::{Batch, Tree, TreeError};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use tracing::error;
 
 use super::hook::{DeadLetter, Webhook, WebhookId};
+use crate::record::{self, damaged, read, write};
 
-/// The form of the rows: JSON, so that a member can be added. A build that writes another form has to read this one.
-const SCHEMA: u32 = 1;
-const META: &[u8] = b"m";
 const WEBHOOK: u8 = b'h';
 const LETTER: u8 = b'd';
-
-#[derive(Serialize, Deserialize)]
-struct Meta {
-    schema: u32,
-    log_id: String,
-}
 
 /// What is remembered of the record, to be looked at without waiting for a disk.
 #[derive(Default)]
@@ -31,44 +20,9 @@ pub(super) struct Remembered {
     pub(super) due: BTreeSet<(WebhookId, u64)>,
 }
 
-/// Opens the record and reads it. One that does not open, is damaged or belongs to another log is set aside under another
-/// name, and begins anew. Blocks.
+/// Opens the record and reads it; see [`record::open`]. Blocks.
 pub(super) fn open(place: &RecordPlace, log_id: LogId) -> Result<(Box<dyn Tree>, Remembered), TreeError> {
-    match open_once(place, log_id) {
-        Err(TreeError::Io { reason }) => Err(TreeError::Io { reason }),
-        Err(TreeError::OpenFailed { reason } | TreeError::Damaged { reason }) => {
-            let now_at = place.set_aside().map_err(|source| TreeError::Io { reason: source.to_string() })?;
-            error!(
-                reason,
-                now_at, "the record of webhooks was set aside and begins anew: add the webhooks again"
-            );
-            open_once(place, log_id)
-        }
-        opened => opened,
-    }
-}
-
-fn open_once(place: &RecordPlace, log_id: LogId) -> Result<(Box<dyn Tree>, Remembered), TreeError> {
-    let tree = place.open()?;
-    let meta = Meta { schema: SCHEMA, log_id: log_id.to_string() };
-    match tree.get(META)? {
-        Some(row) => {
-            let there: Meta = read(&row)?;
-            if there.schema != meta.schema {
-                return Err(damaged("its rows have a form that this build does not read"));
-            }
-            if there.log_id != meta.log_id {
-                return Err(damaged("it belongs to another log"));
-            }
-        }
-        None if tree.scan(b"", None, 1)?.is_empty() => {
-            tree.apply(vec![(META.to_vec(), Some(write(&meta)))])?;
-            tree.flush()?;
-        }
-        None => return Err(damaged("it has rows but does not say what they are")),
-    }
-    let remembered = remember(&*tree)?;
-    Ok((tree, remembered))
+    record::open(place, log_id, "add the webhooks again", remember)
 }
 
 fn remember(tree: &dyn Tree) -> Result<Remembered, TreeError> {
@@ -132,17 +86,4 @@ fn letter_name(id: WebhookId, position: u64) -> Vec<u8> {
 fn letter_position(name: &[u8]) -> Result<u64, TreeError> {
     let position = name.get(17..).and_then(|position| position.try_into().ok());
     position.map(u64::from_be_bytes).ok_or_else(|| damaged("a dead letter's row has no position"))
-}
-
-fn write(row: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(row).expect("texts and numbers always serialise")
-}
-
-/// What serde says may quote a secret.
-fn read<T: DeserializeOwned>(row: &[u8]) -> Result<T, TreeError> {
-    serde_json::from_slice(row).map_err(|_| damaged("a row does not read"))
-}
-
-fn damaged(reason: &str) -> TreeError {
-    TreeError::Damaged { reason: reason.to_owned() }
 }

@@ -89,7 +89,7 @@ fn of_guard(n: u32, applied: u64) -> GuardSays {
 
 /// Opens a receipt and holds its barrier at the same time.
 fn opened(fleet: &Fleet, n: u64, boot_ms: u64) -> Receipt {
-    let _ = fleet.open(ending(n), boot_ms);
+    let _ = fleet.open(ending(n), false, boot_ms);
     let receipts = fleet.awaiting_barrier();
     assert_eq!(receipts, [at(n)]);
     fleet.barrier_held(&receipts, boot_ms);
@@ -109,7 +109,7 @@ fn told(receipt: &Receipt) -> Vec<(&str, &str, u64)> {
 fn before_its_barrier_a_receipt_says_that_it_knows_not_everybody() {
     let fleet = fleet();
     fleet.take_in(vec![server(1, 1)], true, 0);
-    let receipt = fleet.open(ending(9), 10);
+    let receipt = fleet.open(ending(9), false, 10);
     assert!(receipt.awaits_registry() && !receipt.is_complete());
     assert!(!fleet.receipt(at(9), u64::MAX - 1).unwrap().is_complete(), "time alone tells nothing");
     // Who was let in before the ending, and is heard of only now, is in it all the same.
@@ -122,7 +122,7 @@ fn before_its_barrier_a_receipt_says_that_it_knows_not_everybody() {
         [("one", "index", 0), ("server-2", "until", until), ("mailer-1", "until", until)]
     );
     // One that was opened behind a barrier's beginning waits for the next.
-    let _ = fleet.open(ending(10), 12);
+    let _ = fleet.open(ending(10), false, 12);
     assert_eq!(fleet.awaiting_barrier(), [at(10)]);
 }
 
@@ -144,7 +144,7 @@ fn servers_and_their_guards_report_and_nobody_speaks_for_others() {
     fleet.hear_server(&says(2, 9, vec![of_guard(1, 9)]), 14);
     assert!(fleet.receipt(at(9), 14).unwrap().is_complete());
     // What is said between the opening and the barrier counts, and so does what was said long before.
-    let _ = fleet.open(ending(10), 20);
+    let _ = fleet.open(ending(10), false, 20);
     fleet.hear_server(&says(2, 10, vec![of_guard(1, 12)]), 21);
     fleet.hear_server(&says(3, 10, vec![]), 21);
     fleet.barrier_held(&fleet.awaiting_barrier(), 22);
@@ -236,7 +236,7 @@ fn what_was_deleted_while_nobody_listened_has_left_and_a_lost_bucket_has_not() {
     fleet.follow_begins(2, 30);
     assert_eq!(*fleet.registry_seen().borrow(), 0);
     fleet.take_in(vec![server(1, 1), server(2, 2)], true, 30);
-    let _ = fleet.open(ending(10), 40);
+    let _ = fleet.open(ending(10), false, 40);
     fleet.barrier_held(&[at(10)], 50);
     assert!(fleet.receipt(at(10), 50).unwrap().awaits_registry(), "guards must register again first");
     fleet.barrier_held(&[at(10)], 30 + OVER);
@@ -248,7 +248,7 @@ fn an_entry_that_cannot_be_read_is_a_verifier_all_the_same() {
     let fleet = fleet();
     let odd = |revision, payload: &str| entry(guard_entry(guard(1)), revision, Some(payload.into()));
     fleet.take_in(vec![odd(1, "{}"), entry("relay.1".into(), 2, Some("{}".into()))], true, 0);
-    let _ = fleet.open(ending(9), 10);
+    let _ = fleet.open(ending(9), false, 10);
     let known = |fleet: &Fleet| {
         fleet.barrier_held(&[at(9)], 10);
         !fleet.receipt(at(9), 10).unwrap().awaits_registry()

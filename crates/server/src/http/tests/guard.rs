@@ -145,6 +145,8 @@ async fn what_guards_may_not_is_refused() {
     let ahead = kit.post("/v1/guard/fill", &ahead).with_key(&credential).answer().await;
     ahead.is_problem(503, "position_not_reached");
     kit.get("/v1/receipts/99999").answer().await.is_problem(404, "receipt_unknown");
+    kit.get("/v1/receipts/0").answer().await.is_problem(404, "receipt_unknown");
+    kit.get("/v1/receipts/1").answer().await.is_problem(404, "receipt_unknown");
     kit.get("/v1/receipts/first").answer().await.is_problem(404, "receipt_unknown");
     kit.get("/v1/fleet").with_key(&reader).answer().await.is_problem(400, "tenant_needed");
 
