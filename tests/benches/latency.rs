@@ -14,16 +14,20 @@ use futures_util::future::join_all;
 use guard::{Guard, NatsFeed, Requirement, Verdict};
 use serde_json::json;
 use tests::nats::NatsServer;
-use tests::server::{Admin, ServerSetup, TestServer};
+use tests::server::{Admin, IssuedKey, ServerSetup, TestServer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const MANY: usize = 100;
 /// Turns that every side takes, and rounds in each.
 const TURNS: usize = 10;
 const ROUNDS: usize = 30;
+/// Before each round, and this much longer for each listener: what the new key left to do is done by then, the guards' reports
+/// too. A longer rest lets the virtual disk fall asleep.
+const REST: Duration = Duration::from_millis(5);
+const REST_EACH: Duration = Duration::from_micros(400);
 /// A round that takes longer has lost somebody.
 const LIMIT: Duration = Duration::from_secs(20);
 const SUBJECT: &str = "bare.notices";
@@ -51,6 +55,7 @@ enum Teller {
 struct Fleet {
     admin: Admin,
     guards: Vec<Guard>,
+    key: IssuedKey,
     /// The key that every guard is watching.
     watched: watch::Sender<String>,
     _server: TestServer,
@@ -58,6 +63,10 @@ struct Fleet {
 
 impl Side {
     async fn round(&mut self) {
+        if let Teller::Rescind(fleet) = &mut self.teller {
+            fleet.present().await;
+        }
+        sleep(REST + REST_EACH * u32::try_from(self.listeners).unwrap()).await;
         let began = match &mut self.teller {
             Teller::Core(client) => {
                 let began = Instant::now();
@@ -70,7 +79,7 @@ impl Side {
                 js.publish(SUBJECT, PAYLOAD.to_vec().into()).await.unwrap().await.unwrap();
                 began
             }
-            Teller::Rescind(fleet) => fleet.revoke().await,
+            Teller::Rescind(fleet) => fleet.revoke(),
         };
         let mut last = began;
         for _ in 0..self.listeners {
@@ -101,17 +110,21 @@ impl Side {
 }
 
 impl Fleet {
-    /// Answers when the command was sent. It has returned by then, with its receipt.
-    async fn revoke(&self) -> Instant {
-        let key = block_in_place(|| self.admin.issue("acme", "list-sender"));
-        self.watched.send_replace(key.key.clone());
+    /// Has every guard hold a new key.
+    async fn present(&mut self) {
+        self.key = block_in_place(|| self.admin.issue("acme", "list-sender"));
+        self.watched.send_replace(self.key.key.clone());
         let any = Requirement::any();
-        for decision in join_all(self.guards.iter().map(|guard| guard.verify(&key.key, &any))).await {
+        for decision in join_all(self.guards.iter().map(|guard| guard.verify(&self.key.key, &any))).await {
             assert_eq!(decision.verdict, Verdict::Valid);
         }
+    }
+
+    /// Answers when the command was sent. It has returned by then, with its receipt.
+    fn revoke(&self) -> Instant {
         block_in_place(|| {
             let began = Instant::now();
-            let _ = self.admin.revoke("acme", &key.key_id).expect(200);
+            let _ = self.admin.revoke("acme", &self.key.key_id).expect(200);
             began
         })
     }
@@ -123,6 +136,7 @@ async fn fleet(name: &'static str, setup: ServerSetup, nats: Option<&str>, liste
     admin.open_tenant("acme");
     let body = json!({"name": "guard", "owner": "mailer", "scopes": ["acme/feed", "acme/verify"]});
     let issued = admin.post("/v1/tenants/rescind/keys", &body).expect(201).json();
+    let key = admin.issue("acme", "list-sender");
     let (says, heard) = unbounded_channel();
     let watched = watch::Sender::new(String::new());
     let mut guards = Vec::new();
@@ -137,7 +151,7 @@ async fn fleet(name: &'static str, setup: ServerSetup, nats: Option<&str>, liste
         tokio::spawn(watch_refusals(guard.clone(), watched.subscribe(), says.clone()));
         guards.push(guard);
     }
-    let teller = Teller::Rescind(Box::new(Fleet { admin, guards, watched, _server: server }));
+    let teller = Teller::Rescind(Box::new(Fleet { admin, guards, key, watched, _server: server }));
     Side { name, teller, heard, listeners, took: Vec::new() }
 }
 

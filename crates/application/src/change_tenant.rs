@@ -24,13 +24,15 @@ impl Application {
     {
         let tag = self.tag_secret_in(queue, tenant).await?.request_tag(command);
         let stream = StreamName::Tenant(tenant.clone());
-        if request.may_be_repeat
-            && let Some(changed) = self.history(stream.clone()).await?.repeated(&request.command_id, tag)?
-        {
-            return Ok(changed);
-        }
         for _ in 0..MAX_ROUNDS {
             let state = self.latest_tenant_state(tenant).await?;
+            // After the state: what came between the two makes the append a conflict, so no repeat slips in unseen.
+            if request.may_be_repeat
+                && let Some(changed) =
+                    self.history(stream.clone()).await?.repeated(&request.command_id, tag)?
+            {
+                return Ok(changed);
+            }
             let now = self.ambient.now();
             let event = decide(&state.tenant, now)?;
             let at = (state.last, state.tenant.revision);
@@ -40,13 +42,6 @@ impl Application {
                 Outcome::Appended { positions } => {
                     let position = positions[0];
                     return Ok(Changed { position, revision, occurred_at: now, repeated: false });
-                }
-                // The repeat of this very command may be what came first.
-                Outcome::Conflict { .. } if request.may_be_repeat => {
-                    let history = self.history(stream.clone()).await?;
-                    if let Some(changed) = history.repeated(&request.command_id, tag)? {
-                        return Ok(changed);
-                    }
                 }
                 Outcome::Conflict { .. } => {}
             }

@@ -75,7 +75,15 @@ fn holding() -> Core {
     core.on_hello(&LOG.to_string(), head, head);
     let nonce = core.ask_lease("g", 0).nonce;
     let log_id = LOG.to_string();
-    core.on_lease(&LeaseGranted { nonce, log_id, head: 9, last_notice: 9, last_unread: 0, staleness_ms: 0 });
+    core.on_lease(&LeaseGranted {
+        nonce,
+        log_id,
+        head: 9,
+        last_notice: 9,
+        last_unread: 0,
+        staleness_ms: 0,
+        report_within_ms: 0,
+    });
     let all: Vec<usize> = (0..KEYS).collect();
     for part in all.chunks(AskFill::MAX_KEYS) {
         let ticket = core.begin_fill(part.iter().map(|n| key_id(*n)).collect()).unwrap();

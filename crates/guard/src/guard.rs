@@ -77,8 +77,7 @@ impl Guard {
     /// [`Builder::first_sight_within`]; who could not be told in time gets `stale`, which is a refusal. Never fails, never
     /// waits longer, and never says `valid` past the lease.
     pub async fn verify(&self, token: &str, requirement: &Requirement) -> Decision {
-        let deadline = Instant::now() + self.handle.first_sight_within;
-        let Decided { decision, by } = self.decide(token, requirement, deadline).await;
+        let Decided { decision, by } = self.decide(token, requirement).await;
         self.link().meters.count(decision.verdict);
         // What the server said itself it has counted itself.
         if let By::Guard { boot_ms } = by {
@@ -101,15 +100,18 @@ impl Guard {
         }
     }
 
-    async fn decide(&self, token: &str, requirement: &Requirement, deadline: Instant) -> Decided {
+    async fn decide(&self, token: &str, requirement: &Requirement) -> Decided {
         let link = self.link();
+        // What is held needs no third look at a clock.
+        let mut deadline = None;
+        let mut until = || *deadline.get_or_insert_with(|| Instant::now() + self.handle.first_sight_within);
         let mut knowing = Knowing::default();
         for _ in 0..MOST_ASKS {
             let moment = link.clock.moment();
             let key_id = match self.core().judge_knowing(token, requirement, moment, knowing) {
                 Judged::Answer(decision) => {
                     let decided = Decided { decision, by: By::Guard { boot_ms: moment.boot_ms } };
-                    return self.past_lease(decided, token, requirement, deadline).await;
+                    return self.past_lease(decided, token, requirement, until).await;
                 }
                 Judged::Ask(key_id) => key_id,
             };
@@ -117,7 +119,7 @@ impl Guard {
             if !self.core().is_fresh(moment.boot_ms) {
                 break;
             }
-            match link.filler.ask(key_id, Some(token), deadline).await {
+            match link.filler.ask(key_id, Some(token), until()).await {
                 Asked::Told(Arrived::Held) => {}
                 Asked::Told(Arrived::Absent) => knowing = knowing.that_absent(key_id),
                 Asked::Told(Arrived::Again | Arrived::Unreadable) | Asked::TimedOut => break,
@@ -129,7 +131,7 @@ impl Guard {
         }
         let boot_ms = link.clock.boot_ms();
         let stale = Decided { decision: self.core().stale(boot_ms), by: By::Guard { boot_ms } };
-        self.past_lease(stale, token, requirement, deadline).await
+        self.past_lease(stale, token, requirement, until).await
     }
 
     async fn past_lease(
@@ -137,12 +139,12 @@ impl Guard {
         decided: Decided,
         token: &str,
         requirement: &Requirement,
-        deadline: Instant,
+        mut until: impl FnMut() -> Instant,
     ) -> Decided {
         if decided.decision.verdict != Verdict::Stale || !requirement.asks_server() {
             return decided;
         }
-        let asked = self.link().ask_server(token, requirement, deadline).await;
+        let asked = self.link().ask_server(token, requirement, until()).await;
         asked.map_or(decided, |decision| Decided { decision, by: By::Server })
     }
 

@@ -1,5 +1,6 @@
-//! Asks for a lease each second, and tells the server what has been applied, at once.
+//! Asks for a lease each second, and tells the server what has been applied: at once, or as soon as many other guards let it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::Position;
@@ -9,6 +10,7 @@ use wire::guard::{Applied, LeaseGranted};
 
 use crate::backoff::Backoff;
 use crate::client::CallError;
+use crate::clock::random;
 use crate::core::LeaseOutcome;
 use crate::link::Link;
 
@@ -23,6 +25,9 @@ const AT_LEAST_APART: Duration = Duration::from_millis(50);
 
 /// An answer later than this would hardly be worth anything, and the next question waits for it.
 const LEASE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A server that asks for more than this is not one of ours.
+const LONGEST_SPREAD_MS: u64 = 1_000;
 
 /// A report that takes longer is repeated with what has been applied by then; leases tell it, too.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
@@ -61,6 +66,7 @@ fn period(bound_ms: u64) -> Duration {
 }
 
 fn take(link: &Link, granted: &LeaseGranted) {
+    link.report_within_ms.store(granted.report_within_ms.min(LONGEST_SPREAD_MS), Ordering::Relaxed);
     match link.core.on_lease(granted) {
         LeaseOutcome::Extended => {
             link.works();
@@ -97,6 +103,11 @@ pub(crate) async fn report(link: &Link) {
         if position == reported {
             if applied.changed().await.is_err() {
                 return;
+            }
+            // Not with all the others that hear the same notice: the last of them should hear it first.
+            let spread_ms = link.report_within_ms.load(Ordering::Relaxed);
+            if spread_ms > 0 {
+                sleep(Duration::from_millis(random() % (spread_ms + 1))).await;
             }
             continue;
         }

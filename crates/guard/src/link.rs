@@ -1,6 +1,7 @@
 //! The guard's standing with the server: registered, and what every task shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use domain::Position;
@@ -40,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) register: Register,
     /// Positions to report.
     pub(crate) applied: watch::Sender<Position>,
+    /// Over how many milliseconds the server wants the reports of its guards spread.
+    pub(crate) report_within_ms: AtomicU64,
     /// Notices up to here are needed: a lease waits for them.
     pub(crate) wanted: watch::Sender<Position>,
     /// Verdicts that are being asked for.
@@ -66,6 +69,7 @@ impl Link {
             notes: Notes::default(),
             register,
             applied: watch::Sender::default(),
+            report_within_ms: AtomicU64::new(0),
             wanted: watch::Sender::default(),
             asking: Semaphore::new(ask_server::AT_ONCE),
             ask_now: Notify::new(),

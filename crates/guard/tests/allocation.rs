@@ -48,8 +48,15 @@ fn holding(foreign: &str) -> Core {
     core.on_hello(&LOG.to_string(), Position::new(9), Position::new(9));
     let ask = core.ask_lease("g", 0);
     let log_id = LOG.to_string();
-    let lease =
-        LeaseGranted { nonce: ask.nonce, log_id, head: 9, last_notice: 9, last_unread: 0, staleness_ms: 0 };
+    let lease = LeaseGranted {
+        nonce: ask.nonce,
+        log_id,
+        head: 9,
+        last_notice: 9,
+        last_unread: 0,
+        staleness_ms: 0,
+        report_within_ms: 0,
+    };
     core.on_lease(&lease);
     let digest = SecretDigest::of_token(foreign);
     let imported_id = ImportKey::key_id(&acme, &digest);

@@ -33,6 +33,11 @@ pub(crate) use crate::fleet::registry::{Peer, guard_entry, server_entry};
 pub(crate) const DRIFT_MS: u64 = 500;
 /// Guards that one server takes: each costs it a lease a second, and a place in every receipt.
 pub(crate) const MAX_GUARDS: usize = 10_000;
+/// How far apart reports come on average when all guards have heard the same notice: a report costs server and guard about
+/// as long together.
+const REPORT_EVERY_US: u64 = 200;
+/// Reports are spread over so long at most.
+const REPORT_WITHIN_MAX_MS: u64 = 1_000;
 /// How long a guard that is gone is still shown.
 const GONE_SHOWN: Duration = Duration::from_secs(600);
 /// Receipts that wait for somebody at once: each lasts a bound at most, so this many are a storm of revocations, and what
@@ -170,6 +175,12 @@ impl Fleet {
         }
         inner.guards.get_mut(&guard).ok_or(NotHeard::Unknown)?.granted(boot_ms);
         Ok(())
+    }
+
+    /// Over how long its guards' reports are to be spread. One guard reports at once.
+    pub(crate) fn report_within_ms(&self) -> u64 {
+        let others = self.inner.lock().guards.len().saturating_sub(1) as u64;
+        (others * REPORT_EVERY_US / 1_000).min(REPORT_WITHIN_MAX_MS)
     }
 
     /// A guard says how far it has come, and what it holds if it tells.

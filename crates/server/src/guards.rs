@@ -40,6 +40,7 @@ impl Proof {
             last_notice: last_notice.get(),
             last_unread: last_unread.get(),
             staleness_ms: now.saturating_sub(self.proven_at),
+            report_within_ms: 0,
         }
     }
 }

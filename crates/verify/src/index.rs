@@ -362,8 +362,15 @@ pub(crate) struct KeyHash {
     high: u64,
 }
 
+/// Without the seed.
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyHash").finish_non_exhaustive()
+    }
+}
+
 impl KeyHash {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // The standard library's per-process random keys; no answer depends on them.
         let seed = RandomState::new();
         Self { low: seed.hash_one(0_u8), high: seed.hash_one(1_u8) }

@@ -3,13 +3,14 @@
 //! What was counted once since the last drain is counted up without an allocation. What is new takes a place in a table that
 //! the drain before made twice as large as what it found, so in a steady stream of requests that allocates nothing either.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::{KeyId, TenantId, Timestamp};
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 
+use crate::index::KeyHash;
 use crate::verdict::Verdict;
 
 /// Locks, so that threads rarely meet: each key has one.
@@ -68,18 +69,20 @@ pub struct Sum<O> {
 #[derive(Debug)]
 pub struct Tally<O> {
     shards: Box<[Mutex<Shard<O>>]>,
+    hash: KeyHash,
     limits: TallyLimits,
     missed: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Shard<O> {
-    keys: HashMap<KeyId, OfKey>,
+    keys: HashTable<OfKey>,
     details: Vec<Detail<O>>,
 }
 
 #[derive(Debug)]
 struct OfKey {
+    key_id: KeyId,
     tenant: Arc<TenantId>,
     first: u32,
     count: u32,
@@ -103,14 +106,14 @@ impl<O> Tally<O> {
     pub fn new(limits: TallyLimits) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::with_room(ROOM, ROOM))).collect();
         let limits = TallyLimits { keys: limits.keys / SHARDS, details: limits.details / SHARDS };
-        Self { shards, limits, missed: AtomicU64::new(0) }
+        Self { shards, hash: KeyHash::new(), limits, missed: AtomicU64::new(0) }
     }
 
     /// Counts one verdict. `is_same` tells whether it goes with what was counted for such an origin, `origin` makes one.
     pub fn count(&self, tallied: &Tallied<'_>, is_same: impl Fn(&O) -> bool, origin: impl FnOnce() -> O) {
         // The low bits of a key id are random.
         let shard = &self.shards[usize::from(tallied.key_id.to_bytes()[15]) % SHARDS];
-        if !shard.lock().count(tallied, self.limits, is_same, origin) {
+        if !shard.lock().count(tallied, &self.hash, self.limits, is_same, origin) {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -129,7 +132,7 @@ impl<O> Tally<O> {
 
 impl<O> Shard<O> {
     fn with_room(keys: usize, details: usize) -> Self {
-        Self { keys: HashMap::with_capacity(keys), details: Vec::with_capacity(details) }
+        Self { keys: HashTable::with_capacity(keys), details: Vec::with_capacity(details) }
     }
 
     /// What was counted, leaving room for twice as much; none if nothing was.
@@ -143,12 +146,12 @@ impl<O> Shard<O> {
 
     fn into_sums(self, sums: &mut Vec<Sum<O>>) {
         let mut details: Vec<_> = self.details.into_iter().map(Some).collect();
-        for (key_id, of_key) in self.keys {
-            let mut at = of_key.first;
+        for OfKey { key_id, tenant, first, .. } in self.keys {
+            let mut at = first;
             while let Some(detail) = details.get_mut(at as usize).and_then(Option::take) {
                 at = detail.next;
                 let Detail { verdict, origin, count, first, last, .. } = detail;
-                let tenant = Arc::clone(&of_key.tenant);
+                let tenant = Arc::clone(&tenant);
                 sums.push(Sum { tenant, key_id, verdict, origin, count, first, last });
             }
         }
@@ -158,18 +161,20 @@ impl<O> Shard<O> {
     fn count(
         &mut self,
         tallied: &Tallied<'_>,
+        hash: &KeyHash,
         limits: TallyLimits,
         is_same: impl Fn(&O) -> bool,
         origin: impl FnOnce() -> O,
     ) -> bool {
         let Tallied { tenant, key_id, verdict, now } = *tallied;
         let (hour, has_room) = (now.as_millis() / HOUR_MS, self.keys.len() < limits.keys);
-        let of_key = match self.keys.get_mut(&key_id) {
+        let of_key = match self.keys.find_mut(hash.of(key_id), |of_key| of_key.key_id == key_id) {
             Some(of_key) => of_key,
             None if !has_room => return false,
             None => {
-                let new = OfKey { tenant: Arc::clone(tenant), first: LAST, count: 0 };
-                self.keys.entry(key_id).or_insert(new)
+                let new = OfKey { key_id, tenant: Arc::clone(tenant), first: LAST, count: 0 };
+                let place = self.keys.insert_unique(hash.of(key_id), new, |of_key| hash.of(of_key.key_id));
+                place.into_mut()
             }
         };
         let (mut at, mut sum) = (of_key.first, None);

@@ -83,6 +83,10 @@ pub struct LeaseGranted {
     pub last_unread: u64,
     /// How long ago the server's own proof was asked for.
     pub staleness_ms: u64,
+    /// Reports of what was applied are spread over so long, in milliseconds: a notice reaches many guards at once, and the
+    /// last should hear it before the first reports are worked off.
+    #[serde(default)]
+    pub report_within_ms: u64,
 }
 
 /// `POST /v1/guard/fill`: what is there to know of these keys?

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::asked::{Body, Change, Verb};
 use super::refusals::is_true;
+use super::rng::Rng;
 use super::seen::Seen;
 use super::truth::{Truth, Witnessed};
 
@@ -101,6 +102,14 @@ impl Model {
 
     pub(crate) fn has_recalled(&self, node: usize, position: Position) -> bool {
         self.recalled_by.get(&node).is_some_and(|recalls| recalls.contains(&position))
+    }
+
+    /// Something that was asked before, if its client can know the id: one that the server made up is told with the answer.
+    pub(crate) fn to_ask_again(&self, rng: &mut Rng) -> Option<Body> {
+        let body = rng.pick(&self.asked)?;
+        let first = || self.attempts.get(&(body.stream(), body.command_id.clone()))?.endings.first();
+        let is_known = body.may_be_repeat || first().is_some_and(|ending| *ending != Ending::Open);
+        is_known.then(|| body.clone())
     }
 
     /// Notes that an attempt begins.

@@ -303,7 +303,7 @@ impl World {
 
     /// Sends something again that was asked before, sometimes with another body, to whichever node.
     fn ask_again(&mut self) {
-        let body = self.rng.pick(&self.model.lock().asked).cloned();
+        let body = self.model.lock().to_ask_again(&mut self.rng);
         let Some(mut body) = body else { return };
         body.may_be_repeat = true;
         if self.rng.one_in(5) {

@@ -121,7 +121,8 @@ pub(crate) async fn lease(
     // Before what the lease asks for is read: a receipt that does not know of this lease was opened before, and then the
     // lease asks for its notice. And with the proof at hand, which may be newer than the look at whose guard it is.
     app.fleet.grant(guard, now)?;
-    let answer = proof.lease(&app.index, app.log.log_id(), &introduction.tenant, (body.nonce, now));
+    let mut answer = proof.lease(&app.index, app.log.log_id(), &introduction.tenant, (body.nonce, now));
+    answer.report_within_ms = app.fleet.report_within_ms();
     let told = Told { held: body.held, stale: body.stale, whole: body.applied >= answer.last_notice };
     app.fleet.heard(guard, applied, Some(told), now);
     Ok(axum::Json(answer).into_response())

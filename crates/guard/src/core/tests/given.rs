@@ -149,5 +149,13 @@ impl Given {
 }
 
 pub(crate) fn granted(nonce: u64, head: u64, last_notice: u64, staleness_ms: u64) -> LeaseGranted {
-    LeaseGranted { nonce, log_id: LOG.to_string(), head, last_notice, last_unread: 0, staleness_ms }
+    LeaseGranted {
+        nonce,
+        log_id: LOG.to_string(),
+        head,
+        last_notice,
+        last_unread: 0,
+        staleness_ms,
+        report_within_ms: 0,
+    }
 }
