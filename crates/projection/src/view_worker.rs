@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::Position;
 use eventlog::{EventLog, Follower, ReadError, Recorded};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use crate::follow::{Backoff, Stop};
@@ -22,9 +22,6 @@ pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
 /// How often a view that is behind says how far it has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// How long a view lets an event rest that was just appended. Verifiers and guards wait for the index and the feeds, and with
-/// few cores every view that is woken with them takes them time; a list may be this much later.
-const LET_OTHERS_FIRST: Duration = Duration::from_millis(2);
 
 /// Counts how often a view was set aside.
 const REBUILDS: &str = "rescind_view_rebuilds_total";
@@ -148,10 +145,6 @@ impl<V: View> Worker<V> {
             let events = self.next(&mut *follower, stop).await?;
             backoff.reset();
             if let Some(events) = events {
-                // Caught up, so these have just been appended: the index and the feeds go first, whoever's cores these are.
-                if self.shelf.status.borrow().stage == Stage::Ready {
-                    sleep(LET_OTHERS_FIRST).await;
-                }
                 self.apply(events, stop).await?;
             }
             if self.unflushed >= FLUSH_EVENTS || self.flush_at.is_some_and(|at| at <= Instant::now()) {
