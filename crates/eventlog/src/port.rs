@@ -177,8 +177,9 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// The most bytes of one event: far above what a command of 64 KiB can become, below every adapter's own limit.
-    pub const MAX_PAYLOAD: usize = 256 * 1024;
+    /// The most bytes of one event: with its position it is an entry of the transparency log, which counts an entry's bytes
+    /// in 16 bits. No command becomes as large, and every adapter takes more.
+    pub const MAX_PAYLOAD: usize = 65_527;
 }
 
 /// Which units go first when more wait than one commit takes.
