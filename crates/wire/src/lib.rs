@@ -18,7 +18,7 @@ mod usage;
 pub use canonical::{Canonical, Parts};
 pub use decode::{Unreadable, decode};
 pub use encode::{READER_LEVEL, encode};
-pub use export::export;
+pub use export::{export, export_into, export_unreadable_into};
 pub use hex::{hex, unhex};
 pub use notice::{Heard, Notice, NoticeData, NoticeKind, NoticeSelector, NoticeUnreadable, notice_of};
 pub use tags::TagSecret;

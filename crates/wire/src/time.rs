@@ -1,7 +1,11 @@
 //! Instants as people and JSON write them: RFC 3339 in UTC.
 
 use domain::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use thiserror::Error;
+
+/// Always with milliseconds, so that texts sort like instants.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// A text that names no instant we can hold.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -11,10 +15,17 @@ pub struct TimeError;
 /// `2026-11-23T12:00:00.000Z`, always with milliseconds, so that texts sort like instants.
 #[must_use]
 pub fn format_rfc3339(at: Timestamp) -> String {
+    PRINTER.timestamp_to_string(&instant(at))
+}
+
+/// Writes the same behind what is there.
+pub(crate) fn write_rfc3339(at: Timestamp, out: &mut Vec<u8>) {
+    PRINTER.print_timestamp(&instant(at), out).expect("a text goes into memory");
+}
+
+fn instant(at: Timestamp) -> jiff::Timestamp {
     let millis = i64::try_from(at.min(Timestamp::MAX).as_millis()).expect("the last instant fits in 63 bits");
-    let at =
-        jiff::Timestamp::from_millisecond(millis).expect("the last instant is within the library's range");
-    format!("{at:.3}")
+    jiff::Timestamp::from_millisecond(millis).expect("the last instant is within the library's range")
 }
 
 /// Reads RFC 3339 with any offset; parts below a millisecond are dropped.

@@ -122,6 +122,9 @@ fn every_field_of_every_event_is_exported() {
     for (name, data) in &expected {
         let exported = wire::export(&events::named(name), Position::new(7));
         assert_eq!(exported["data"], *data, "{name}");
+        let mut line = Vec::new();
+        wire::export_into(&events::named(name), Position::new(7), &mut line);
+        assert_eq!(String::from_utf8_lossy(&line), exported.to_string(), "{name}");
     }
     for event in Event::NAMES {
         let told = expected.iter().any(|(name, _)| name.split('-').next() == Some(event));

@@ -1,33 +1,88 @@
-//! A JSON object under construction, with a method for each kind of field that events have.
+//! A JSON object as it is written, with a method for each kind of field that events have.
+//!
+//! Members come in the order of their names, as whoever writes an event's export sees to and its tests hold.
+
+use std::fmt::Display;
 
 use domain::{Labels, Networks, Owner, Personal, ScopeSet, Selector, Timestamp};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::hex::hex;
-use crate::time::format_rfc3339;
+use crate::time::write_rfc3339;
 
-#[derive(Default)]
-pub(super) struct Object(Map<String, Value>);
+/// An object that is being written.
+pub(super) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
 
-impl Object {
-    pub(super) fn done(self) -> Value {
-        Value::Object(self.0)
+impl<'a> Object<'a> {
+    pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
     }
 
-    pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) {
-        self.0.insert(name.to_owned(), value.into());
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
+
+    /// A member's name, which is one of ours and needs no escape.
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn value(&mut self, value: impl Serialize) {
+        serde_json::to_writer(&mut *self.out, &value).expect("texts and numbers go into memory");
+    }
+
+    pub(super) fn put(&mut self, name: &str, value: impl Serialize) {
+        self.name(name);
+        self.value(value);
+    }
+
+    pub(super) fn shown(&mut self, name: &str, value: impl Display) {
+        self.put(name, format_args!("{value}"));
+    }
+
+    pub(super) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
+        self.name(name);
+        let mut object = Object::begin(self.out);
+        members(&mut object);
+        object.end();
+    }
+
+    fn list(&mut self, name: &str, items: impl Iterator<Item = impl Display>) {
+        self.name(name);
+        self.out.push(b'[');
+        for (n, item) in items.enumerate() {
+            if n > 0 {
+                self.out.push(b',');
+            }
+            self.value(format_args!("{item}"));
+        }
+        self.out.push(b']');
     }
 
     /// Absent if there is none.
-    pub(super) fn optional<T: ToString>(&mut self, name: &str, value: Option<T>) {
+    pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
-            self.put(name, value.to_string());
+            self.shown(name, value);
         }
     }
 
     /// Absent if there is none, which is never.
     pub(super) fn instant(&mut self, name: &str, at: Option<Timestamp>) {
-        self.optional(name, at.map(format_rfc3339));
+        if let Some(at) = at {
+            self.name(name);
+            self.out.push(b'"');
+            write_rfc3339(at, self.out);
+            self.out.push(b'"');
+        }
     }
 
     pub(super) fn span(&mut self, name: &str, ms: Option<u64>) {
@@ -40,7 +95,7 @@ impl Object {
         match value {
             None => {}
             Some(Personal::Plain(text)) => self.put(name, text.as_str()),
-            Some(Personal::Sealed(_)) => self.put(name, json!({"sealed": true})),
+            Some(Personal::Sealed(_)) => self.object(name, |sealed| sealed.put("sealed", true)),
         }
     }
 
@@ -51,30 +106,32 @@ impl Object {
     }
 
     pub(super) fn scopes(&mut self, name: &str, scopes: &ScopeSet) {
-        self.put(name, scopes.iter().map(ToString::to_string).collect::<Value>());
+        self.list(name, scopes.iter());
     }
 
     pub(super) fn networks(&mut self, name: &str, networks: &Networks) {
-        self.put(name, networks.iter().map(ToString::to_string).collect::<Value>());
+        self.list(name, networks.iter());
     }
 
     pub(super) fn labels(&mut self, labels: &Labels) {
-        let labels = labels.iter().map(|label| (label.name().to_owned(), Value::from(label.value())));
-        self.put("labels", Value::Object(labels.collect()));
+        // Labels are sorted by name, and a name has no character that needs an escape.
+        self.object("labels", |object| {
+            labels.iter().for_each(|label| object.put(label.name(), label.value()));
+        });
     }
 
     pub(super) fn selector(&mut self, selector: &Selector) {
-        let mut parts = Self::default();
-        if selector.is_all() {
-            parts.put("all", true);
-        }
-        if let Some(owner) = &selector.owner {
-            parts.owner(owner);
-        }
-        parts.optional("label", selector.label.as_ref());
-        parts.optional("scope", selector.scope.as_ref());
-        parts.optional("issuer", selector.issuer);
-        parts.optional("environment", selector.environment);
-        self.put("selector", parts.done());
+        self.object("selector", |parts| {
+            if selector.is_all() {
+                parts.put("all", true);
+            }
+            parts.optional("environment", selector.environment);
+            parts.optional("issuer", selector.issuer);
+            parts.optional("label", selector.label.as_ref());
+            if let Some(owner) = &selector.owner {
+                parts.owner(owner);
+            }
+            parts.optional("scope", selector.scope.as_ref());
+        });
     }
 }
