@@ -208,6 +208,7 @@ pub(crate) async fn caught_up(projection: &Projection, position: Position) {
         projection.history().status(),
         projection.tenants().status(),
         projection.notices().status(),
+        projection.past().status(),
     ] {
         wait(status, position).await;
     }

@@ -95,7 +95,7 @@ impl IndexWorker {
         writer: IndexWriter,
     ) -> Self {
         let (log_id, applied) = (log.log_id(), writer.index().applied());
-        let rows = Some(Rows { writer, applied, last_notice: HashMap::new() });
+        let rows = Some(Rows::new(writer, applied));
         Self { log, stores, log_id, told, rows, saved: applied, saved_at: Instant::now() }
     }
 
@@ -250,6 +250,10 @@ impl IndexWorker {
 type Fed<'a> = Option<(&'a broadcast::Sender<Arc<LiveNotice>>, LogId)>;
 
 impl Rows {
+    pub(crate) fn new(writer: IndexWriter, applied: Position) -> Self {
+        Self { writer, applied, last_notice: HashMap::new() }
+    }
+
     /// Takes in a run of events, skipping what the index has; of a hole, answers the position behind it.
     fn take_in(&mut self, events: &[Recorded], fed: Fed<'_>) -> Result<(), Position> {
         let known = events.partition_point(|event| event.position <= self.applied);
@@ -261,17 +265,28 @@ impl Rows {
                 hole = Err(event.position);
                 break;
             }
-            self.apply(event, fed);
-            self.applied = event.position;
-            if self.writer.pending_recalls() >= MAX_PENDING_RECALLS {
-                // Only what is published is settled.
-                self.writer.advance(self.applied);
-                self.writer.settle();
+            let (envelope, why) = self.apply(event);
+            if let Some(why) = why {
+                alarm(event, &why);
             }
+            if let Some(envelope) = envelope {
+                self.announce(&envelope, event.position, fed);
+            }
+            self.applied = event.position;
+            self.keep_recalls_few();
         }
         // What came before a hole is true, and may be a revocation.
         self.writer.advance(self.applied);
         hole
+    }
+
+    /// Settles when as many recalls are pending as may be.
+    pub(crate) fn keep_recalls_few(&mut self) {
+        if self.writer.pending_recalls() >= MAX_PENDING_RECALLS {
+            // Only what is published is settled.
+            self.writer.advance(self.applied);
+            self.writer.settle();
+        }
     }
 
     /// The writer lets no older event overwrite a newer one either; one with a planted bug does.
@@ -286,25 +301,24 @@ impl Rows {
         }
     }
 
-    fn apply(&mut self, event: &Recorded, fed: Fed<'_>) {
+    /// Takes in one event, and answers what of it could be read and why it quarantines what its stream names.
+    pub(crate) fn apply(&mut self, event: &Recorded) -> (Option<Envelope>, Option<String>) {
         let Ok(stream) = event.stream.as_str().parse::<StreamName>() else {
-            return alarm(event, "its stream is neither a key's nor a tenant's");
+            return (None, Some("its stream is neither a key's nor a tenant's".to_owned()));
         };
         match wire::decode(&stream, &event.payload) {
             Ok(envelope) => {
-                match self.change(event.position, &envelope) {
-                    Applied::Done | Applied::Older => {}
-                    Applied::Misfit => {
-                        self.quarantine(
-                            event,
-                            &stream,
-                            "it does not follow what came before it in its stream",
-                        );
-                    }
+                let misfit = self.change(event.position, &envelope) == Applied::Misfit;
+                if misfit {
+                    self.quarantine(event.position, &stream);
                 }
-                self.announce(&envelope, event.position, fed);
+                let why = misfit.then(|| "it does not follow what came before it in its stream".to_owned());
+                (Some(envelope), why)
             }
-            Err(unreadable) => self.quarantine(event, &stream, &unreadable.to_string()),
+            Err(unreadable) => {
+                self.quarantine(event.position, &stream);
+                (None, Some(unreadable.to_string()))
+            }
         }
     }
 
@@ -328,12 +342,11 @@ impl Rows {
         }
     }
 
-    fn quarantine(&mut self, event: &Recorded, stream: &StreamName, reason: &str) {
+    fn quarantine(&mut self, position: Position, stream: &StreamName) {
         match stream {
-            StreamName::Key(tenant, key_id) => self.writer.quarantine_key(event.position, tenant, *key_id),
-            StreamName::Tenant(tenant) => self.writer.quarantine_tenant(event.position, tenant),
+            StreamName::Key(tenant, key_id) => self.writer.quarantine_key(position, tenant, *key_id),
+            StreamName::Tenant(tenant) => self.writer.quarantine_tenant(position, tenant),
         }
-        alarm(event, reason);
     }
 
     /// Notes the tenant's notice, and sends it to whoever listens.

@@ -6,6 +6,7 @@ mod follow;
 mod given;
 mod index_worker;
 mod notice_worker;
+mod past;
 mod projection;
 mod record_place;
 mod shelf;
@@ -20,6 +21,9 @@ mod view_worker;
 mod views;
 
 pub use index_worker::LiveNotice;
+#[cfg(feature = "planted")]
+pub use past::PastBug;
+pub use past::{Explained, KeyDiff, Past, PastError, Question, TenantDiff, TenantThen};
 pub use projection::{Keeps, Progress, Projection, ProjectionConfig};
 pub use record_place::RecordPlace;
 pub use shelf::{QueryError, Stage, Status};

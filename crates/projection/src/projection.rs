@@ -14,6 +14,7 @@ use verify::{IndexWriter, KeyIndex};
 use crate::follow::Stop;
 use crate::index_worker::{IndexWorker, LiveNotice, Told};
 use crate::notice_worker;
+use crate::past::Past;
 use crate::shelf::{Shelf, Status};
 use crate::snapshot;
 use crate::stores::Stores;
@@ -23,6 +24,7 @@ use crate::views::history::{History, HistoryView};
 use crate::views::keys::{Keys, KeysView};
 use crate::views::notices::{Notices, NoticesView};
 use crate::views::tenants::{Tenants, TenantsView};
+use crate::views::times::{Times, TimesView};
 
 /// What a projection keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub struct Projection {
     history: Arc<Shelf>,
     tenants: Arc<Shelf>,
     notices: Arc<Shelf>,
+    times: Arc<Shelf>,
     log: Arc<dyn EventLog>,
     stop: watch::Sender<bool>,
     stopped: Stop,
@@ -116,6 +119,7 @@ impl Projection {
             history: shelf(HistoryView::NAME),
             tenants: shelf(TenantsView::NAME),
             notices: shelf(NoticesView::NAME),
+            times: shelf(TimesView::NAME),
             log: Arc::clone(&log),
             stop,
             stopped,
@@ -130,6 +134,7 @@ impl Projection {
             projection.spawn::<HistoryView>(Arc::clone(&projection.history));
             projection.spawn::<TenantsView>(Arc::clone(&projection.tenants));
             projection.spawn::<NoticesView>(Arc::clone(&projection.notices));
+            projection.spawn::<TimesView>(Arc::clone(&projection.times));
         }
         projection
     }
@@ -188,10 +193,16 @@ impl Projection {
         Notices { shelf: Arc::clone(&self.notices) }
     }
 
+    /// Answers about any moment of the log.
+    #[must_use]
+    pub fn past(&self) -> Past {
+        Past::new(Arc::clone(&self.log), Times { shelf: Arc::clone(&self.times) }, self.keys())
+    }
+
     /// How far each worker has come, the index first.
     #[must_use]
     pub fn progress(&self) -> Vec<Progress> {
-        let views = [&self.keys, &self.history, &self.tenants, &self.notices];
+        let views = [&self.keys, &self.history, &self.tenants, &self.notices, &self.times];
         let views = views.map(|shelf| Progress { name: shelf.view, status: *shelf.status.borrow() });
         let index = Progress { name: "index", status: *self.told.status.borrow() };
         [index].into_iter().chain(views).collect()

@@ -5,6 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod notices;
 pub(crate) mod stored;
 pub(crate) mod tenants;
+pub(crate) mod times;
 
 use domain::{KeyId, Position, TenantId};
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{Key, KeyId, ParsedKey, Position, SecretDigest, Selector, Standing, TenantId, Timestamp};
+use domain::{Key, KeyId, ParsedKey, Position, Scope, SecretDigest, Selector, Standing, TenantId, Timestamp};
 use parking_lot::RwLock;
 
 use crate::interner::{Directory, Values};
@@ -123,6 +124,21 @@ impl KeyIndex {
     #[must_use]
     pub fn judge(&self, request: &VerifyRequest<'_>, moment: Moment) -> Judgement<'_> {
         judge::judge(self, request, moment, Self::look_up)
+    }
+
+    /// The verdict that whoever holds the key's full secret would get, for one who asks about a key and has no secret:
+    /// [`Verdict::Unknown`](crate::Verdict::Unknown) where no secret opens one. Nobody's right to pass rests on this.
+    #[must_use]
+    pub fn judge_key(
+        &self,
+        tenant: &TenantId,
+        key_id: KeyId,
+        scope: Option<&Scope>,
+        network: Option<IpAddr>,
+        moment: Moment,
+    ) -> Judgement<'_> {
+        let request = VerifyRequest { token: "", tenant: Some(tenant), scope, network };
+        judge::judge_key(self, (tenant, key_id), &request, moment)
     }
 
     /// Every event up to here is in the rows.

@@ -1,6 +1,6 @@
 //! Parse, digest, look up, compare, judge: from a presented key to its verdict.
 
-use domain::{ImportKey, ParsedKey, SecretDigest, Standing, Timestamp};
+use domain::{ImportKey, KeyId, ParsedKey, SecretDigest, Standing, TenantId, Timestamp};
 
 use crate::index::{Found, KeyIndex, Presented};
 use crate::request::{HolderRef, Judgement, Moment, VerifyRequest};
@@ -26,6 +26,29 @@ pub(crate) fn judge<'a>(
         .and_then(|parsed| open(index, request, &Presented::Native(parsed), &mut look_up))
         .or_else(|| open(index, request, &as_imported(request)?, &mut look_up));
     let Some(opened) = opened else { return Judgement { verdict: nobody, holder: None, as_of } };
+    let case = Case { index, request, moment, stale, opened: &opened };
+    let verdict = case.verdict();
+    let since = case.since(verdict);
+    Judgement { verdict, holder: Some(HolderRef::new(index, &opened.row, since)), as_of }
+}
+
+/// Judges a key by its id, as if its full secret were presented in the way that opens it.
+pub(crate) fn judge_key<'a>(
+    index: &'a KeyIndex,
+    (tenant, key_id): (&TenantId, KeyId),
+    request: &VerifyRequest<'_>,
+    moment: Moment,
+) -> Judgement<'a> {
+    let (as_of, stale) = index.as_of(moment.boot_ms);
+    let hash = index.hash.of(key_id);
+    // Before the row, as every verify does; see `look_up`.
+    let refused = index.overlay.since(hash, key_id);
+    let opened = index.recalled_row(hash, key_id).and_then(|(row, _)| {
+        let entry = index.tenants.at(row.tenant());
+        let opens = row.is_issued() && *entry.id == *tenant;
+        opens.then(|| Opened { refused, row, flags: entry.flags() })
+    });
+    let Some(opened) = opened else { return Judgement { verdict: Verdict::Unknown, holder: None, as_of } };
     let case = Case { index, request, moment, stale, opened: &opened };
     let verdict = case.verdict();
     let since = case.since(verdict);

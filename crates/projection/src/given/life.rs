@@ -91,16 +91,20 @@ pub(crate) fn close() -> Event {
     Event::TenantClosed(TenantClosed { note: Some(text("moved away")) })
 }
 
+pub(crate) fn policy_set() -> Event {
+    let rules = PolicyRules { rotate_after_ms: Some(86_400_000), ..PolicyRules::default() };
+    let policy = Policy::new("old-keys".parse().unwrap(), Selector::ALL, rules).unwrap();
+    Event::PolicySet(Box::new(PolicySet { policy }))
+}
+
 /// One event of each type, in the stream where it belongs.
 pub(crate) fn one_of_each() -> Vec<(StreamName, Event)> {
     let (key, acme) = (key_stream("acme", 1), StreamName::Tenant(tenant("acme")));
-    let rules = PolicyRules { rotate_after_ms: Some(86_400_000), ..PolicyRules::default() };
-    let policy = Policy::new("old-keys".parse().unwrap(), Selector::ALL, rules).unwrap();
     let of_tenant = [
         open(),
         configure("Acme Letters"),
         recall(Selector::ALL),
-        Event::PolicySet(Box::new(PolicySet { policy })),
+        policy_set(),
         Event::PolicyRemoved(PolicyRemoved { name: "old-keys".parse().unwrap() }),
         close(),
     ];

@@ -47,12 +47,13 @@ async fn survives(meddle: impl FnOnce(&Path) -> Option<SledTree>) -> Vec<String>
     folders(dir.path())
 }
 
-const REBUILT: [&str; 6] = ["history", "index.snapshot", "keys", "keys.set-aside-1", "notices", "tenants"];
+const REBUILT: [&str; 7] =
+    ["history", "index.snapshot", "keys", "keys.set-aside-1", "notices", "tenants", "times"];
 
 #[tokio::test]
 async fn a_view_is_as_it_was_when_nobody_meddles() {
     let untouched = survives(|_| None).await;
-    assert_eq!(untouched, ["history", "index.snapshot", "keys", "notices", "tenants"]);
+    assert_eq!(untouched, ["history", "index.snapshot", "keys", "notices", "tenants", "times"]);
 }
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn a_deleted_view_comes_back() {
         fs::remove_dir_all(keys).unwrap();
         None
     });
-    assert_eq!(deleted.await, ["history", "index.snapshot", "keys", "notices", "tenants"]);
+    assert_eq!(deleted.await, ["history", "index.snapshot", "keys", "notices", "tenants", "times"]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::Projection;
 use crate::given::{LOG, Log, MAX_STALENESS, caught_up, key_id, key_stream, revoke, tenant};
 use crate::stores::{MemoryStores, Stores};
 
-const VIEWS: [&str; 4] = ["keys", "history", "tenants", "notices"];
+const VIEWS: [&str; 5] = ["keys", "history", "tenants", "notices", "times"];
 
 fn dump(stores: &MemoryStores) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
     VIEWS.map(|view| stores.disk(view).dump()).into()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Envelope, Position, StreamName};
+use eventlog::Recorded;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use wire::Unreadable;
@@ -52,6 +53,12 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// The event as it was read from the log; none if its stream is neither a key's nor a tenant's.
+    pub(crate) fn of(recorded: &Recorded) -> Option<Self> {
+        let stream = recorded.stream.as_str().parse().ok()?;
+        Some(Self { position: recorded.position, stream, payload: recorded.payload.to_vec() })
+    }
+
     /// The event, if this build can read it.
     ///
     /// # Errors

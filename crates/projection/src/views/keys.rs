@@ -8,6 +8,7 @@ mod rotations;
 mod row;
 mod stored;
 mod sweep;
+mod then;
 
 pub use due::{DueKey, DueSuspension};
 pub use query::{KeyCursor, KeyCursorError, KeyPage, KeyQuery, Keys};
@@ -15,6 +16,7 @@ pub use rotations::{
     RotationCursor, RotationCursorError, RotationPage, RunningCursor, RunningPage, UnusedSuccessor,
 };
 pub use row::{KeyGrant, KeyLeak, KeyRow, RotationPhase, RotationPhaseError, RotationRow, RotationState};
+pub(crate) use then::KeyThen;
 
 use domain::{Envelope, Event, KeyId, StreamName, TenantId};
 
@@ -62,16 +64,9 @@ fn follow(
     changes: &mut Changes<'_>,
 ) -> Result<(), TreeError> {
     let old = stored(changes, tenant, key_id)?;
-    let followed = entry.read().ok().and_then(|envelope| {
-        let new = fold::next(old.as_ref(), &envelope, entry.position())?;
-        Some((new, envelope))
-    });
-    let Some((new, envelope)) = followed else {
-        let new = fold::quarantined(old.as_ref(), entry.position());
-        put(changes, tenant, key_id, old.as_ref(), &new);
-        return Ok(());
-    };
+    let (new, followed) = fold::after(old.as_ref(), entry);
     put(changes, tenant, key_id, old.as_ref(), &new);
+    let Some(envelope) = followed else { return Ok(()) };
     let predecessor = new.grant.as_ref().and_then(|grant| grant.predecessor).map(KeyId::from_bytes);
     if let (Event::KeyFirstUsed(used), Some(predecessor)) = (&envelope.event, predecessor)
         && let Some(old) = stored(changes, tenant, predecessor)?

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{
     Envelope, Event, LeakResponse, Personal, Position, Prefix, Revision, StreamName, TenantId, Timestamp,
 };
+use eventlog::Recorded;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -49,15 +50,40 @@ impl View for TenantsView {
         let StreamName::Tenant(tenant) = &entry.stream else { return Ok(Taken::Whole) };
         let name = row_name(tenant);
         let old: Option<StoredTenant> = changes.get(&name)?.map(|bytes| decode_row(&bytes)).transpose()?;
-        let followed = entry.read().ok().and_then(|envelope| next(old.as_ref(), &envelope));
-        let fits = followed.is_some();
-        let mut row = followed.or_else(|| old.clone()).unwrap_or_default();
-        row.revision = old.map_or(0, |old| old.revision) + 1;
-        row.position = entry.position().get();
-        // Nobody could mend a service whose operators are all refused.
-        row.quarantined |= !fits && !tenant.is_operators();
-        changes.put(name, encode_row(&row));
+        changes.put(name, encode_row(&after(old.as_ref(), entry, tenant)));
         Ok(Taken::Whole)
+    }
+}
+
+/// The row after one more event of the tenant's own, readable or not.
+fn after(old: Option<&StoredTenant>, entry: &Entry<'_>, tenant: &TenantId) -> StoredTenant {
+    let followed = entry.read().ok().and_then(|envelope| next(old, &envelope));
+    let fits = followed.is_some();
+    let mut row = followed.or_else(|| old.cloned()).unwrap_or_default();
+    row.revision = old.map_or(0, |old| old.revision) + 1;
+    row.position = entry.position().get();
+    // Nobody could mend a service whose operators are all refused.
+    row.quarantined |= !fits && !tenant.is_operators();
+    row
+}
+
+/// One tenant's row as it was once, made again from its own events.
+#[derive(Default)]
+pub(crate) struct TenantBefore(Option<StoredTenant>);
+
+impl TenantBefore {
+    /// Takes in the next event of the tenant's stream.
+    pub(crate) fn take(&mut self, event: &Recorded) {
+        if let Some(entry) = Entry::of(event)
+            && let StreamName::Tenant(tenant) = &entry.stream
+        {
+            self.0 = Some(after(self.0.as_ref(), &entry, tenant));
+        }
+    }
+
+    /// The row as it is shown; none if the tenant was not open.
+    pub(crate) fn show(self, tenant: &TenantId) -> Result<Option<TenantRow>, TreeError> {
+        self.0.map(|row| row.show(tenant.clone())).transpose()
     }
 }
 

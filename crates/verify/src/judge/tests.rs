@@ -221,11 +221,11 @@ fn no_secret_opens_a_key_that_was_never_read() {
 
 const FOREIGN: &str = "sk-campaigns-0123456789";
 
-fn ask(index: &KeyIndex, token: &str, tenant: Option<&domain::TenantId>) -> Verdict {
+fn ask(index: &KeyIndex, token: &str, tenant: Option<&TenantId>) -> Verdict {
     index.verify(&VerifyRequest { token, tenant, scope: None, network: None }, MOMENT).verdict
 }
 
-fn import(writer: &mut crate::IndexWriter, position: u64, token: &str) -> domain::KeyId {
+fn import(writer: &mut crate::IndexWriter, position: u64, token: &str) -> KeyId {
     let imported = imported(token);
     let key_id = ImportKey::key_id(&acme(), &imported.digest);
     assert_eq!(writer.import(at(position), &acme(), key_id, &imported), crate::Applied::Done);

@@ -8,10 +8,21 @@ use domain::{
 use super::row::has_ended;
 use super::stored::{StoredGrant, StoredLeak, StoredRotation, StoredRow, StoredState, code_of};
 use crate::tree::TreeError;
+use crate::view::Entry;
 use crate::views::stored::StoredPersonal;
 
+/// The row after one more event of the key's own, and the event if it could be read and come next: if not, the key is
+/// quarantined.
+pub(super) fn after(old: Option<&StoredRow>, entry: &Entry<'_>) -> (StoredRow, Option<Envelope>) {
+    let followed = entry.read().ok().and_then(|envelope| {
+        let new = next(old, &envelope, entry.position())?;
+        Some((new, Some(envelope)))
+    });
+    followed.unwrap_or_else(|| (quarantined(old, entry.position()), None))
+}
+
 /// The row after one more readable event; none if the event cannot come next.
-pub(super) fn next(old: Option<&StoredRow>, envelope: &Envelope, position: Position) -> Option<StoredRow> {
+fn next(old: Option<&StoredRow>, envelope: &Envelope, position: Position) -> Option<StoredRow> {
     let Some(old) = old else { return begin(envelope, position) };
     let may_follow = match old.base() {
         Standing::Active | Standing::Suspended => true,
@@ -183,7 +194,7 @@ pub(super) fn recalled(
 }
 
 /// The row of a key of which an event cannot be read: counted as one revision.
-pub(super) fn quarantined(old: Option<&StoredRow>, position: Position) -> StoredRow {
+fn quarantined(old: Option<&StoredRow>, position: Position) -> StoredRow {
     let old = old.cloned().unwrap_or_default();
     StoredRow { quarantined: true, revision: old.revision + 1, position: position.get(), ..old }
 }
