@@ -400,6 +400,7 @@ fn assemble(
         history: projection.history(),
         tenants: projection.tenants(),
         notices: projection.notices(),
+        past: projection.past(),
         usage: usage.record.usage(),
         meter: Arc::clone(&usage.meter),
         guard_usage: Arc::clone(&usage.guards),

@@ -54,6 +54,9 @@ const VIEW: &[&Code] =
 /// How a stream can fail to begin.
 const STREAM: &[&Code] = &[&codes::BAD_QUERY, &codes::TENANT_NEEDED, &codes::TOO_MANY_CLIENTS];
 
+/// How a question about the past can end.
+const PAST: &[&Code] = &[&codes::NOT_FOUND, &codes::NOT_THERE_THEN, &codes::UNAVAILABLE];
+
 /// What a guard is told that may not go on as it is.
 const GUARD: &[&Code] = &[&codes::NOT_FOUND, &codes::GUARD_UNKNOWN, &codes::GUARD_ELSEWHERE];
 
@@ -316,7 +319,19 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         &["list_keys"],
         &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::SEAL_MISSING]],
     ),
-    (&["show_key", "key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (&["key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (&["show_key"], &[ALWAYS, OPERATOR, STALE, VIEW, PAST]),
+    (
+        &["explain"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            &[&codes::BAD_QUERY, &codes::NOT_FOUND, &codes::UNAVAILABLE],
+            &[&codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
+        ],
+    ),
+    (&["diff"], &[ALWAYS, OPERATOR, STALE, VIEW, PAST, &[&codes::SPAN_TOO_LARGE, &codes::TOO_MANY_CLIENTS]]),
     (
         &["verify", "verify_batch"],
         &[
@@ -355,7 +370,8 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             OPERATOR,
             STALE,
             STREAM,
-            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED],
+            &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED, &codes::SEAL_MISSING],
+            &[&codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
         ],
     ),
     (&["fleet"], &[ALWAYS, OPERATOR, STALE, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::TENANT_NEEDED]]),

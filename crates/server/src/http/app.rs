@@ -8,7 +8,7 @@ use application::{Ambient, Application, LeaseState};
 use domain::{Position, TenantId};
 use eventlog::EventLog;
 use projection::usage::Usage;
-use projection::{History, Keys, Notices, Projection, Status, Tenants};
+use projection::{History, Keys, Notices, Past, Projection, Status, Tenants};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use verify::{KeyIndex, Moment};
@@ -81,6 +81,8 @@ pub(crate) struct App {
     pub(crate) history: History,
     pub(crate) tenants: Tenants,
     pub(crate) notices: Notices,
+    /// Answers about any moment of the log.
+    pub(crate) past: Past,
     /// What is on record of verdicts, and where those of this server are counted.
     pub(crate) usage: Usage,
     pub(crate) meter: Arc<UsageMeter>,

@@ -46,6 +46,7 @@ codes! {
     SIGNER_UNKNOWN = 403 "signer_unknown", "The report is signed with a key that is not in the scanner's list", "Check Github-Public-Key-Identifier; the list is asked for again at most once a minute.";
     SIGNATURE_INVALID = 403 "signature_invalid", "The signature does not fit the body", "Send the very bytes that were signed, with their signature in Github-Public-Key-Signature.";
     NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
+    NOT_THERE_THEN = 404 "not_there_then", "The key or tenant was not there yet at that moment", "Ask about a later moment; the detail names the position at which it came to be.";
     GUARD_UNKNOWN = 404 "guard_unknown", "This server does not know the guard", "Register it; what it holds is kept, and it answers again with its next lease.";
     RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall; one of a tenant outside the operator's scopes is told as missing.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
@@ -98,6 +99,7 @@ codes! {
     LINE_TOO_LONG = 413 "line_too_long", "A line of an import is longer than 32 KiB", "One key with all that it can have is shorter; check for a missing line end.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "The body is not said to be JSON", "Send Content-Type: application/json.";
     UNSUPPORTED_ENCODING = 415 "unsupported_encoding", "The body is compressed", "Send it without Content-Encoding.";
+    SPAN_TOO_LARGE = 422 "span_too_large", "More keys changed in the span than one answer holds", "Ask for a shorter span, up to the position in the detail, and go on from there; /v1/events has no such bound.";
     ADDRESS_REFUSED = 422 "address_refused", "The webhook's host has an address that is not public", "Use a public host, or start the server with --webhooks-allow-private where notices are to stay in its own network.";
     INVALID_VALUE = 422 "invalid_value", "A value is not valid", "See the detail, which names the field and its form.";
     UNKNOWN_ALGORITHM = 422 "unknown_algorithm", "The digest is not made in a way that a token can be looked up by", "Only SHA-256 of the whole token can be imported; a salted or slow hash cannot.";

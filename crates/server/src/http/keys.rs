@@ -6,7 +6,9 @@ use application::{AskedGrant, IssueRequest, Issued};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::{Environment, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId};
+use domain::{
+    Environment, KeyId, Label, Labels, Networks, Permission, PersonalText, ScopeSet, Standing, TenantId,
+};
 use projection::{KeyLeak, KeyQuery, KeyRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +19,7 @@ use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::command::{Meta, at_position, etag, outcome};
 use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, page_limit, parameter};
+use crate::http::moment::{Then, ThenJson};
 use crate::http::problem::Problem;
 use crate::http::rotation_json::RotationJson;
 use crate::http::tenants::PersonalJson;
@@ -102,8 +105,12 @@ pub(crate) struct KeyJson {
 pub(crate) struct ShownKey {
     #[serde(flatten)]
     key: KeyJson,
+    /// Of the key as it is now: use is counted apart from the log.
     #[serde(flatten)]
-    last_use: LastUse,
+    last_use: Option<LastUse>,
+    /// Of a key as it was: the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<ThenJson>,
 }
 
 /// A report that a key was found where it should not be.
@@ -376,13 +383,25 @@ pub(crate) struct AsNewAs {
     pub(crate) min_position: Option<u64>,
 }
 
+/// Which key, as it is or as it was.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ShowKey {
+    /// As it was then: a position, or a time in RFC 3339, which means the last position whose log time is not above it. Now
+    /// unless said otherwise.
+    at: Option<String>,
+    /// Answer only what is at least as new as this position.
+    min_position: Option<u64>,
+}
+
 /// Shows one key.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/keys/{key_id}", tag = "keys", operation_id = "show_key",
     params(
         ("tenant" = String, Path, description = "The tenant"),
         ("key_id" = String, Path, description = "The key"),
-        AsNewAs,
+        ShowKey,
     ),
     responses((status = 200, description = "The key", body = ShownKey, headers(("ETag" = String, description = "The key's revision, for If-Match")))),
 )]
@@ -390,14 +409,40 @@ pub(crate) async fn show(
     State(app): State<Shared>,
     operator: Operator,
     OfKey(tenant, key_id): OfKey,
-    Params(query): Params<AsNewAs>,
+    Params(query): Params<ShowKey>,
 ) -> Result<Response, Problem> {
     operator.require_in(Permission::KeysRead, &tenant)?;
     app.reach_view(app.keys.status(), query.min_position).await?;
+    if query.at.is_some() {
+        return as_it_was(&app, &tenant, key_id, query.at.as_deref()).await;
+    }
     let row = app.keys.one(&tenant, key_id).await?;
     let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    let shown = ShownKey { key: KeyJson::from(&row), last_use: LastUse::of(&app, &row).await };
+    let last_use = Some(LastUse::of(&app, &row).await);
+    let shown = ShownKey { key: KeyJson::from(&row), last_use, as_of: None };
     let mut response = axum::Json(shown).into_response();
     response.headers_mut().insert(header::ETAG, etag(row.revision));
     Ok(response)
+}
+
+/// The key at a moment, made again from the log. It has no entity tag: its revision is not one that a change could name.
+async fn as_it_was(
+    app: &App,
+    tenant: &TenantId,
+    key_id: KeyId,
+    at: Option<&str>,
+) -> Result<Response, Problem> {
+    let then = Then::read(app, "at", at).await?;
+    if let Some(row) = app.past.key_at(tenant, key_id, then.position).await? {
+        let shown = ShownKey { key: KeyJson::from(&row), last_use: None, as_of: Some(then.into()) };
+        return Ok(axum::Json(shown).into_response());
+    }
+    match app.past.beginning_of(tenant, key_id).await? {
+        None => Err(Problem::new(&codes::NOT_FOUND)),
+        Some(begin) => {
+            let words =
+                format!("the key came to be at position {begin}, and that is position {}", then.position);
+            Err(Problem::new(&codes::NOT_THERE_THEN).detail(words))
+        }
+    }
 }

@@ -13,9 +13,9 @@ use utoipa::{Modify, OpenApi};
 use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, authz, configure, events, feed, fleet, guard, guard_usage, health, history, imports, keys, leaks,
-    metrics, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend, tenants,
-    usage, verify, webhooks,
+    amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
+    imports, keys, leaks, metrics, policies, recalls, receipts, review, revoke, rotations, self_revoke,
+    snapshot, suspend, tenants, usage, verify, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -31,7 +31,7 @@ use crate::http::{
         keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,
         webhooks::add, webhooks::list, webhooks::show, webhooks::remove, webhooks::rotate_secret, webhooks::dead_letters,
         webhooks::redeliver,
-        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, fleet::list, receipts::show, guard::register,
+        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, explain::explain, diff::diff, fleet::list, receipts::show, guard::register,
         guard::lease, guard::fill, guard::applied, guard_usage::usage, guard::leave, snapshot::snapshot, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),

@@ -112,6 +112,17 @@ pub(crate) struct PolicyJson {
     state: Option<PolicyState>,
 }
 
+impl From<&Policy> for PolicyJson {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            name: policy.name.to_string(),
+            selector: SelectorJson::from(&policy.selector),
+            rules: RulesJson::from(&policy.rules),
+            state: None,
+        }
+    }
+}
+
 /// The policies of a tenant.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PolicyList {
@@ -135,10 +146,8 @@ pub(crate) async fn list(
     app.reach_index(query.min_position).await?;
     let state = app.application.tenant(&tenant).await?;
     let policies = state.policies.iter().map(|policy| PolicyJson {
-        name: policy.name.to_string(),
-        selector: SelectorJson::from(&policy.selector),
-        rules: RulesJson::from(&policy.rules),
         state: app.policies.of(&tenant, &policy.name).map(PolicyState::from),
+        ..PolicyJson::from(policy)
     });
     Ok(axum::Json(PolicyList { policies: policies.collect() }).into_response())
 }

@@ -6,7 +6,7 @@ use application::CommandError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{CommandId, KeyId, Refusal};
-use projection::QueryError;
+use projection::{PastError, QueryError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -237,6 +237,16 @@ impl From<QueryError> for Problem {
                 tracing::warn!(view, error = %error, "a view could not answer");
                 Self::new(&codes::VIEW_FAILED).detail(format!("the view is {view}")).retry()
             }
+        }
+    }
+}
+
+impl From<PastError> for Problem {
+    fn from(error: PastError) -> Self {
+        match error {
+            PastError::Log(error) => Self::new(&codes::UNAVAILABLE).detail(error.to_string()).retry(),
+            PastError::View(error) => error.into(),
+            PastError::TooMuch { .. } => Self::new(&codes::SPAN_TOO_LARGE).detail(error.to_string()),
         }
     }
 }

@@ -9,9 +9,9 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, authz, configure, events, feed, fleet, guard, guard_usage, health, history, imports, keys, leaks,
-    metrics, openapi, policies, recalls, receipts, review, revoke, rotations, self_revoke, snapshot, suspend,
-    tenants, usage, verify, webhooks,
+    amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
+    imports, keys, leaks, metrics, openapi, policies, recalls, receipts, review, revoke, rotations,
+    self_revoke, snapshot, suspend, tenants, usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -48,7 +48,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let below = || any(authz::ask_below);
     let gateways: [(&str, Route); 3] =
         [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
-    let reads: [(&str, Route); 11] = [
+    let reads: [(&str, Route); 13] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
@@ -60,6 +60,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/explain", get(explain::explain)),
+        ("/v1/tenants/{tenant}/diff", get(diff::diff)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
     let streams: [(&str, Route); 3] = [

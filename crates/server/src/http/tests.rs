@@ -10,6 +10,7 @@ mod kit;
 mod leaks;
 mod limits;
 mod open;
+mod past;
 mod policies;
 mod recalls;
 mod usage;

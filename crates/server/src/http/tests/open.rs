@@ -18,7 +18,7 @@ async fn health_tells_what_is_missing_and_everything_on_demand() {
     assert_eq!((&checks["lease"]["fresh"], &checks["bootstrapped"]), (&json!(true), &json!(true)));
     assert_eq!((&checks["role"], &checks["lease"]["max_staleness_ms"]), (&json!("all"), &json!(5000)));
     let names: Vec<&Value> = checks["progress"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    assert_eq!(names, ["index", "keys", "history", "tenants", "notices"]);
+    assert_eq!(names, ["index", "keys", "history", "tenants", "notices", "times"]);
     kit.node.app.broken.store(true, std::sync::atomic::Ordering::Relaxed);
     kit.get("/livez").answer().await.is(503);
     assert_eq!(kit.get("/readyz").answer().await.is(503)["missing"], json!(["workers"]));
