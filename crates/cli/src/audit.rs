@@ -1,5 +1,7 @@
 //! `rescind audit`: what an auditor does.
 
+mod diff;
+mod explain;
 mod replay;
 
 use clap::Subcommand;
@@ -11,12 +13,16 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     Replay(replay::Replay),
+    Explain(explain::Explain),
+    Diff(diff::Diff),
 }
 
 impl AuditVerb {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Replay(replay) => replay.run(),
+            Self::Explain(explain) => explain.run(),
+            Self::Diff(diff) => diff.run(),
         }
     }
 }

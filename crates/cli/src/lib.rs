@@ -6,6 +6,7 @@ mod client;
 mod clock;
 mod completions;
 mod confirm;
+mod csv;
 mod demo;
 mod doctor;
 mod environment;

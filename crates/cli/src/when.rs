@@ -2,6 +2,8 @@
 
 use domain::Timestamp;
 
+use crate::failure::Failure;
+
 /// Reads `2026-11-23T12:00:00Z`, or `90m`, `24h`, `7d` before now.
 pub(crate) fn past(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     match span(text) {
@@ -16,6 +18,20 @@ pub(crate) fn future(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         Some(millis) => Ok(now.plus_millis(millis).min(Timestamp::MAX)),
         None => instant(text),
     }
+}
+
+/// Reads a moment of the log as the API takes it: a position, a time, or so long before now.
+pub(crate) fn moment(flag: &str, text: Option<&str>, now: Timestamp) -> Result<Option<String>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Some(text.to_owned()));
+    }
+    let at = past(text, now).map_err(|_| {
+        Failure::usage(format!("{flag} is neither a position nor a time")).because(
+            "write a position as 812, a time as 2026-11-23T12:00:00Z, or so long ago as 90m, 24h or 7d",
+        )
+    })?;
+    Ok(Some(wire::format_rfc3339(at)))
 }
 
 /// Reads `90m`, `24h`, `7d` as milliseconds.
@@ -57,6 +73,10 @@ mod tests {
         for bad in ["", "h", "-1h", "1.5h", "yesterday", "5", "ä"] {
             assert!(past(bad, now).is_err(), "{bad}");
         }
+        let moment = |text: &str| moment("--at", Some(text), now).map(Option::unwrap_or_default);
+        assert_eq!(moment("812").unwrap(), "812");
+        assert_eq!(moment("1h").unwrap(), "2026-11-23T11:00:00.000Z");
+        assert!(moment("").is_err() && moment("-3").is_err() && moment("noon").is_err());
         assert!(
             future("9999999999999d", now).is_ok_and(|at| at <= Timestamp::MAX)
                 || future("9999999999999d", now).is_err()

@@ -65,6 +65,49 @@ fn a_key_lives_and_ends_by_the_command_line() {
 }
 
 #[test]
+fn an_auditor_asks_about_any_moment() {
+    let server = ServerSetup::embedded().start();
+    let issue = ["key", "issue", "--owner", "campaign-team", "--name", "mailer", "--scope", "campaigns:send"];
+    rescind(&issue).on(&server).ends(0);
+    let list = rescind(&["key", "list", "--json"]).on(&server).ends(0).json();
+    let key_id = list["keys"][0]["key_id"].as_str().unwrap().to_owned();
+    let issued = list["keys"][0]["position"].to_string();
+    let revoke = ["key", "revoke", &key_id, "--reason", "compromised", "--confirm", "mailer"];
+    rescind(&revoke).on(&server).ends(0);
+
+    let then = rescind(&["key", "show", &key_id, "--at", &issued]).on(&server).ends(0).stdout;
+    assert!(then.contains("standing: active") && then.contains(&format!("position {issued}, ")), "{then}");
+    let told = ["audit", "explain", &key_id, "--scope", "campaigns:send"];
+    let now = rescind(&told).on(&server).ends(0).stdout;
+    for wanted in ["verdict:  revoked", "KeyRevoked", "compromised", "operator", "decided by"] {
+        assert!(now.contains(wanted), "{wanted}:\n{now}");
+    }
+    let before = rescind(&[&told[..], &["--at", &issued, "--json"]].concat()).on(&server).ends(0).json();
+    assert_eq!(before["verdict"], "valid");
+    rescind(&["audit", "explain", &key_id, "--at", "noon"]).on(&server).ends(2).says(&["--at", "812"]);
+    rescind(&["audit", "explain", &key_id, "--at", "999999"])
+        .on(&server)
+        .ends(2)
+        .says(&["beyond the log's head"]);
+    rescind(&["key", "show", &key_id, "--at", "1"]).on(&server).ends(3).says(&["not_there_then", &issued]);
+    let diff = rescind(&["audit", "diff", "--from", &issued]).on(&server).ends(0).stdout;
+    assert!(diff.contains("ended: 1") && diff.contains("standing: active → revoked"), "{diff}");
+
+    let replay = |more: &[&str]| {
+        let all = [&["audit", "replay", "--tenant", "default"], more].concat();
+        rescind(&all).on(&server).ends(0).stdout
+    };
+    let of_owner = replay(&["--owner", "campaign-team", "--type", "KeyIssued", "--type", "KeyRevoked"]);
+    assert_eq!(of_owner.lines().count(), 2, "{of_owner}");
+    let sheet = replay(&["--format", "csv", "--from", &issued]);
+    assert!(sheet.starts_with("position,occurred_at,type,") && sheet.lines().count() == 3, "{sheet}");
+    let table = replay(&["--format", "table", "--from", "1h"]);
+    assert!(table.contains("COMMAND") && table.contains("KeyRevoked"), "{table}");
+    rescind(&["audit", "replay", "--type", "KeyLost"]).on(&server).ends(2).says(&["KeyRevoked"]);
+    rescind(&["audit", "replay", "--owner", "campaign-team"]).on(&server).ends(2).says(&["--tenant"]);
+}
+
+#[test]
 fn a_key_file_is_private_and_never_written_over() {
     let server = ServerSetup::embedded().start();
     let folder = tempfile::tempdir().unwrap();

@@ -10,13 +10,19 @@ use crate::failure::Failure;
 use crate::flags::KeyFlags;
 use crate::output::{fields, history_table, items, standing, text};
 use crate::screen::{self, Paint};
+use crate::{clock, when};
 
 /// Show one key; never its secret, which nobody has but its holder
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  rescind key show 01JDA7W5W6M4Q0T3S8V2N9X1YZ --history")]
+#[command(
+    after_help = "Examples:\n  rescind key show 01JDA7W5W6M4Q0T3S8V2N9X1YZ --history\n  rescind key show 01JDA7W5W6M4Q0T3S8V2N9X1YZ --at 7d"
+)]
 pub(crate) struct Show {
     /// Which key
     key_id: String,
+    /// As it was: at a position, a time, or so long ago: 812, 2026-11-23T12:00:00Z, 7d
+    #[arg(long, value_name = "POSITION|TIME")]
+    at: Option<String>,
     /// What happened to it, event by event
     #[arg(long)]
     history: bool,
@@ -25,7 +31,7 @@ pub(crate) struct Show {
 }
 
 /// Label and member, in the order in which people ask.
-const SHOWN: [(&str, &str); 23] = [
+const SHOWN: [(&str, &str); 24] = [
     ("key id", "key_id"),
     ("tenant", "tenant"),
     ("name", "name"),
@@ -49,14 +55,17 @@ const SHOWN: [(&str, &str); 23] = [
     ("note", "note"),
     ("revision", "revision"),
     ("position", "position"),
+    ("as of", "as_of"),
 ];
 
 impl Show {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let client = self.flags.client()?;
         let path = self.flags.key_path(&self.key_id)?;
-        let key = client.send(&client.fresh(Call::get(&path)))?.body;
-        let history = if self.history { Some(read_history(&client, &path)?) } else { None };
+        let at = when::moment("--at", self.at.as_deref(), clock::wall())?;
+        let key = client.send(&client.fresh(Call::get(&path).with_some("at", at)))?.body;
+        let until = key["as_of"]["position"].as_u64().unwrap_or(u64::MAX);
+        let history = if self.history { Some(read_history(&client, &path, until)?) } else { None };
         if self.flags.server.output.json {
             let shown = match history {
                 Some(events) => json!({"key": key, "events": events}),
@@ -89,6 +98,10 @@ fn in_words(mut key: Value) -> Value {
         (None, None) => Value::Null,
     };
     key["last_used_at"] = last_used;
+    if key["as_of"].is_object() {
+        let part = |name| text(&key["as_of"], name);
+        key["as_of"] = json!(format!("position {}, {}", part("position"), part("time")));
+    }
     if key["rotation"].is_object() {
         let part = |name| text(&key["rotation"], name);
         key["rotation"] =
@@ -101,14 +114,15 @@ fn in_words(mut key: Value) -> Value {
     key
 }
 
-/// All pages of what happened to a key.
-fn read_history(client: &Client, path: &str) -> Result<Vec<Value>, Failure> {
+/// All pages of what happened to a key up to a position.
+fn read_history(client: &Client, path: &str, until: u64) -> Result<Vec<Value>, Failure> {
     let mut events = Vec::new();
     let call = client.fresh(Call::get(format!("{path}/events")).with("limit", PAGE));
     let mut after = None;
     loop {
         let body = client.send(&call.clone().with_some("after", after))?.body;
-        events.extend_from_slice(items(&body, "events"));
+        let told = items(&body, "events").iter();
+        events.extend(told.filter(|event| event["position"].as_u64() <= Some(until)).cloned());
         match body["next"].as_u64() {
             // A page that leads nowhere would be asked for for ever.
             Some(next) if Some(next) > after => after = Some(next),

@@ -90,7 +90,7 @@ impl Sink {
                 let comma = if first { "\n" } else { ",\n" };
                 self.write(&format!("{comma}{finding}"))
             }
-            Format::Csv => self.write(&csv::line(&cells(finding))),
+            Format::Csv => self.write(&crate::csv::line(&cells(finding))),
             Format::Html => self.write(&html::row(finding)),
         }
     }
