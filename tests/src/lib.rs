@@ -3,6 +3,7 @@
 pub mod apart;
 pub mod foreign;
 pub mod importing;
+pub mod long_log;
 pub mod nats;
 pub mod proxy;
 pub mod rush;

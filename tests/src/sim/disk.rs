@@ -9,7 +9,7 @@ use projection::tree::{MemoryDisk, Pair, Tree, TreeError};
 use tempfile::TempDir;
 
 /// The views that every node keeps.
-pub(crate) const VIEWS: [&str; 4] = ["keys", "history", "tenants", "notices"];
+pub(crate) const VIEWS: [&str; 5] = ["keys", "history", "tenants", "notices", "times"];
 /// More rows than any simulated view has.
 const ALL_ROWS: usize = 1_000_000;
 

@@ -103,6 +103,7 @@ impl World {
         self.settle().await?;
         self.judge_all(true)?;
         self.compare_answers(last)?;
+        self.look_back(last).await?;
         for member in &mut self.nodes {
             member.node.stop().await;
         }

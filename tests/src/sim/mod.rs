@@ -11,6 +11,7 @@ mod door;
 mod end;
 mod guard;
 mod guarded;
+mod hindsight;
 mod judge;
 mod many;
 mod model;

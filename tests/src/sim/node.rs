@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use application::{Ambient, Application, Lease, LeaseState};
 use eventlog::{EventLog, MemorySeals};
-use projection::{Keeps, Projection, ProjectionConfig};
+use projection::{Keeps, Keys, Past, Projection, ProjectionConfig};
 use tokio::task::JoinHandle;
 use verify::KeyIndex;
 
@@ -110,6 +110,16 @@ impl Process {
                 worker.status.stage == projection::Stage::Ready && worker.status.applied >= head
             })
         })
+    }
+
+    /// What answers about the past.
+    pub(crate) fn past(&self) -> Option<Past> {
+        self.projection.as_ref().map(Projection::past)
+    }
+
+    /// The view of keys.
+    pub(crate) fn keys(&self) -> Option<Keys> {
+        self.projection.as_ref().map(Projection::keys)
     }
 
     pub(crate) fn progress(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use eventlog::EventLog;
 use guard::core::Core;
 use projection::tree::MemoryDisk;
-use projection::{Projection, ProjectionConfig};
+use projection::{Past, Projection, ProjectionConfig};
 
 /// Puts something between a node and its log.
 pub type WrapLog = fn(Arc<dyn EventLog>) -> Arc<dyn EventLog>;
@@ -26,6 +26,8 @@ pub struct Plants {
     pub projection: StartProjection,
     /// In each guard.
     pub guard: fn(&Core),
+    /// In what answers about the past.
+    pub past: fn(&mut Past),
 }
 
 impl Default for Plants {
@@ -35,6 +37,7 @@ impl Default for Plants {
             disk: |_| {},
             projection: |config, log| Box::pin(Projection::start(config, log)),
             guard: |_| {},
+            past: |_| {},
         }
     }
 }

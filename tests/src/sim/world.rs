@@ -14,6 +14,7 @@ use super::asked::{Body, Verb};
 use super::cable::{Cable, Line};
 use super::disk::Disk;
 use super::guarded::GuardMember;
+use super::hindsight::Hindsight;
 use super::judge::{Ask, Judged};
 use super::model::Model;
 use super::node::Node;
@@ -57,6 +58,8 @@ pub(crate) struct World {
     pub(crate) began: Instant,
     pub(crate) step: u64,
     pub(crate) seen: Seen,
+    /// Verdicts that are asked about again at the end.
+    pub(crate) hindsight: Hindsight,
 }
 
 /// A node and its line to the log, with what may happen on it.
@@ -118,6 +121,7 @@ impl World {
             began,
             step: 0,
             seen: Seen::default(),
+            hindsight: Hindsight::default(),
             rng: rng.fork(),
             curious: rng.fork(),
         };
@@ -219,6 +223,8 @@ impl World {
                 let answer = ask.put(&process.index, clock);
                 self.seen.note(answer.verdict.as_str());
                 judged.check(&ask, &answer)?;
+                let rng = &mut self.curious;
+                self.hindsight.hear(self.setup.length, &ask, &answer, judged.now, rng);
             }
         }
         for guard in &self.guards {

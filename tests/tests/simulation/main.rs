@@ -10,6 +10,9 @@ const SEEDS: u64 = 1_000;
 /// Those of them that are simulated on sled as well: it syncs real files.
 const SLED_SEEDS: u64 = 20;
 
+/// Verdicts of these seeds that the log is asked about again.
+const EXPLAINED: u64 = 10_000;
+
 /// The short sequences of the test command.
 const SEQUENCES: u64 = 10_000;
 
@@ -95,6 +98,7 @@ fn a_thousand_seeds_keep_every_promise() {
     assert_eq!(summary.seeds, SEEDS);
     // A simulation in which nothing happens keeps every promise too.
     assert!(summary.events > 15 * SEEDS, "{summary:?}");
+    assert!(summary.seen.times("explained") >= EXPLAINED, "{summary:?}");
     for what in MET {
         assert!(summary.seen.times(what) > SEEDS / 100, "{what}: {summary:?}");
     }

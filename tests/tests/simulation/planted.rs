@@ -11,7 +11,7 @@ use eventlog::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
 };
 use projection::tree::MemoryDisk;
-use projection::{Projection, ProjectionConfig};
+use projection::{Past, PastBug, Projection, ProjectionConfig};
 use tests::sim::{Length, Plants, Setup, run, run_many};
 use verify::{IndexWriter, RecallBug};
 
@@ -97,6 +97,32 @@ fn a_transfer_applied_before_earlier_recalls_are_settled_is_caught() {
 fn a_recall_that_is_acknowledged_before_it_is_pending_is_caught() {
     let plants = Plants { projection: with_recall_bug::<NOT_PENDING>, ..Plants::default() };
     is_caught_short(plants, &["acknowledged its recall"]);
+}
+
+/// The log is asked about verdicts that were given, by code with a bug in it.
+#[track_caller]
+fn is_caught_in_hindsight(plant: fn(&mut Past)) {
+    is_caught(Plants { past: plant, ..Plants::default() }, &["and the log says", "decided"]);
+}
+
+#[test]
+fn a_past_that_counts_one_event_too_many_is_caught() {
+    is_caught_in_hindsight(|past| past.plant(PastBug::OneTooMany));
+}
+
+#[test]
+fn a_past_that_counts_one_event_too_few_is_caught() {
+    is_caught_in_hindsight(|past| past.plant(PastBug::OneTooFew));
+}
+
+#[test]
+fn a_past_in_which_recalls_hit_keys_issued_later_is_caught() {
+    is_caught_in_hindsight(|past| past.plant(PastBug::RecallHitsLater));
+}
+
+#[test]
+fn a_past_in_which_keys_expire_by_the_time_of_the_log_is_caught() {
+    is_caught_in_hindsight(|past| past.plant(PastBug::ExpiresByLogTime));
 }
 
 const BUGS: [RecallBug; 3] = [RecallBug::HitsLater, RecallBug::SettlesLate, RecallBug::NotPending];
