@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 pub use self::entry::{FillUnreadable, Holder};
 pub use self::fills::{Arrived, FillTicket};
 pub use self::held::Capacity;
-pub(crate) use self::judge::Knowing;
+pub(crate) use self::judge::{At, Knowing};
 pub use self::judge::{Decision, Judged};
 pub use self::leases::LeaseOutcome;
 pub use self::loading::{Load, LoadTicket};

@@ -63,6 +63,13 @@ impl Knowing {
     }
 }
 
+/// When it is judged. Most keys have no end, so the wall clock is read for those alone that have one.
+pub(crate) struct At<N> {
+    /// Read before anything is looked up.
+    pub(crate) boot_ms: u64,
+    pub(crate) now: N,
+}
+
 /// What one form of the token opens.
 enum Opened {
     Key(Arc<Entry>),
@@ -76,7 +83,8 @@ const NO_DIGEST: [u8; 16] = [0; 16];
 impl Core {
     /// Judges by what is held: in the order of [`Verdict::ALL`].
     pub fn judge(&self, token: &str, requirement: &Requirement, moment: Moment) -> Judged {
-        self.judge_knowing(token, requirement, moment, Knowing::default())
+        let at = At { boot_ms: moment.boot_ms, now: || moment.now };
+        self.judge_knowing(token, requirement, &at, Knowing::default())
     }
 
     /// What a guard says that could not ask: refused.
@@ -89,11 +97,11 @@ impl Core {
         &self,
         token: &str,
         requirement: &Requirement,
-        moment: Moment,
+        at: &At<impl Fn() -> Timestamp>,
         knowing: Knowing,
     ) -> Judged {
         // Before the key is looked up, see `crate::core`.
-        let view = self.said.view(moment.boot_ms);
+        let view = self.said.view(at.boot_ms);
         let parsed = ParsedKey::parse(token);
         let nobody = if parsed.is_ok() { Verdict::Unknown } else { Verdict::Malformed };
         let mut opened = match parsed {
@@ -117,7 +125,7 @@ impl Core {
                 });
             }
         };
-        let case = Case { entry: &entry, view: &view, requirement, moment };
+        let case = Case { entry: &entry, view: &view, requirement, at };
         if case.is_doubtful() {
             return Judged::Ask(entry.key_id);
         }
@@ -149,25 +157,25 @@ enum Form {
 }
 
 /// All that the verdict on an opened key rests on.
-struct Case<'a> {
+struct Case<'a, N> {
     entry: &'a Entry,
     view: &'a View,
     requirement: &'a Requirement,
-    moment: Moment,
+    at: &'a At<N>,
 }
 
-impl Case<'_> {
+impl<N: Fn() -> Timestamp> Case<'_, N> {
     /// What is quarantined is believed for a while only: nothing tells of its recovery.
     fn is_doubtful(&self) -> bool {
         let quarantined_until = self.view.quarantined_until;
-        (self.entry.standing == Standing::Quarantined && self.entry.believed_until <= self.moment.boot_ms)
-            || (quarantined_until != 0 && quarantined_until <= self.moment.boot_ms)
+        (self.entry.standing == Standing::Quarantined && self.entry.believed_until <= self.at.boot_ms)
+            || (quarantined_until != 0 && quarantined_until <= self.at.boot_ms)
     }
 
     /// The first that applies, as in the server.
     fn verdict(&self) -> Verdict {
-        let Self { entry, view, requirement, moment } = self;
-        let time_is_up = entry.is_past(moment.now);
+        let Self { entry, view, requirement, at } = self;
+        let time_is_up = entry.is_past(&at.now);
         if entry.standing == Standing::Revoked {
             Verdict::Revoked
         } else if entry.standing == Standing::Recalled {
