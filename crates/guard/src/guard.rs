@@ -181,8 +181,8 @@ impl Guard {
         asked.map_or(decided, |decision| Decided { decision, by: By::Server })
     }
 
-    /// Tells of every notice that was applied, by its position. Whoever keeps connections open for long checks their keys
-    /// again at each: what was revoked is refused by then.
+    /// Tells of every notice that was applied, by its position, and of every hint, by the position as it was. Whoever keeps
+    /// connections open for long checks their keys again at each: what was revoked is refused by then.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<domain::Position> {
         self.link().applied.subscribe()

@@ -16,6 +16,8 @@ pub(crate) struct Meters {
     pub(crate) crowded: Counter,
     /// Notices that were applied.
     pub(crate) notices: Counter,
+    /// Hints that were taken.
+    pub(crate) hints: Counter,
     /// Times that a feed ended, for whatever reason.
     pub(crate) feed_ends: Counter,
     /// Of these, gaps.
@@ -44,6 +46,7 @@ impl Meters {
             fenced: counter!("rescind_guard_fenced_keys_total"),
             crowded: counter!("rescind_guard_crowded_total"),
             notices: counter!("rescind_guard_notices_total"),
+            hints: counter!("rescind_guard_hints_total"),
             feed_ends: counter!("rescind_guard_feed_ends_total"),
             gaps: counter!("rescind_guard_feed_gaps_total"),
             resets: counter!("rescind_guard_resets_total"),

@@ -8,6 +8,7 @@ use verify::{AsOf, Moment, Verdict};
 use crate::core::Core;
 use crate::core::entry::{Entry, Holder};
 use crate::core::held::Known;
+use crate::core::hints::Hinted;
 use crate::core::published::View;
 use crate::requirement::Requirement;
 
@@ -72,7 +73,7 @@ pub(crate) struct At<N> {
 
 /// What one form of the token opens.
 enum Opened {
-    Key(Arc<Entry>),
+    Key(Arc<Entry>, Option<Hinted>),
     Nothing,
     NotKnown(KeyId),
 }
@@ -105,16 +106,16 @@ impl Core {
         let parsed = ParsedKey::parse(token);
         let nobody = if parsed.is_ok() { Verdict::Unknown } else { Verdict::Malformed };
         let mut opened = match parsed {
-            Ok(parsed) => self.open(parsed.key_id, &parsed.digest(), Form::Native, knowing),
+            Ok(parsed) => self.open(parsed.key_id, &parsed.digest(), Form::Native, (knowing, at.boot_ms)),
             Err(_) => Opened::Nothing,
         };
         if matches!(opened, Opened::Nothing) && token.len() <= MAX_IMPORTED_TOKEN {
             let digest = SecretDigest::of_token(token);
             let key_id = ImportKey::key_id(&self.tenant, &digest);
-            opened = self.open(key_id, &digest, Form::Imported, knowing);
+            opened = self.open(key_id, &digest, Form::Imported, (knowing, at.boot_ms));
         }
-        let entry = match opened {
-            Opened::Key(entry) => entry,
+        let (entry, hinted) = match opened {
+            Opened::Key(entry, hinted) => (entry, hinted),
             Opened::NotKnown(key_id) => return Judged::Ask(key_id),
             Opened::Nothing => {
                 return Judged::Answer(Decision {
@@ -126,6 +127,14 @@ impl Core {
             }
         };
         let case = Case { entry: &entry, view: &view, requirement, at };
+        if let Some(hinted) = hinted.filter(|hinted| hinted.position > entry.as_of && !entry.has_ended()) {
+            return Judged::Answer(Decision {
+                verdict: Verdict::Revoked,
+                since: Some(hinted.at),
+                as_of: view.as_of,
+                holder: Some(Holder(entry)),
+            });
+        }
         if case.is_doubtful() {
             return Judged::Ask(entry.key_id);
         }
@@ -134,7 +143,14 @@ impl Core {
         Judged::Answer(Decision { verdict, since, as_of: view.as_of, holder: Some(Holder(entry)) })
     }
 
-    fn open(&self, key_id: KeyId, digest: &SecretDigest, form: Form, knowing: Knowing) -> Opened {
+    fn open(
+        &self,
+        key_id: KeyId,
+        digest: &SecretDigest,
+        form: Form,
+        (knowing, boot_ms): (Knowing, u64),
+    ) -> Opened {
+        let hinted = self.hints.of(key_id, boot_ms);
         let entry = match self.held.look_up(key_id) {
             Known::Held(entry) => Some(entry),
             Known::Absent => None,
@@ -143,7 +159,9 @@ impl Core {
         };
         let matches = digest.matches_short(entry.as_ref().map_or(&NO_DIGEST, |entry| &entry.digest));
         match entry {
-            Some(entry) if matches && entry.imported == (form == Form::Imported) => Opened::Key(entry),
+            Some(entry) if matches && entry.imported == (form == Form::Imported) => {
+                Opened::Key(entry, hinted)
+            }
             _ => Opened::Nothing,
         }
     }
