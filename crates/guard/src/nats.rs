@@ -252,14 +252,16 @@ async fn sleep_beside(live: &mut Live, link: &Link, pause: Duration) {
 
 /// Takes a live notice; says whether one before it, or this one itself, has to be asked for.
 fn is_missing(link: &Link, message: &Message) -> bool {
-    let Ok(notice) = Heard::parse(&message.payload) else { return true };
+    let Ok(notice) = Heard::parse(&message.payload) else {
+        link.meters.unreadable.increment(1);
+        return true;
+    };
     let before = link.core.applied();
     let outcome = link.core.on_notice(&notice);
     feed::report(link, before);
-    match outcome {
-        Outcome::Taken => link.meters.notices.increment(1),
-        Outcome::Repeat | Outcome::Gap => {}
-        Outcome::Reset => link.was_reset("a notice is of another history"),
+    feed::count(link, outcome);
+    if outcome == Outcome::Reset {
+        link.was_reset("a notice is of another history");
     }
     matches!(outcome, Outcome::Gap | Outcome::Reset)
 }
