@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Key, OwnerTag, Permission, Position, TenantId, Timestamp, operator};
+use domain::{Key, KeyId, OwnerTag, Permission, Position, TenantId, Timestamp, operator};
+use eventlog::jetstream::HintSpeaker;
 use eventlog::{EventLog, SealStore};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::timeout;
 use verify::KeyIndex;
+use wire::Hint;
 
 use crate::ambient::Ambient;
 use crate::lease::LeaseState;
@@ -32,6 +34,7 @@ pub struct Application {
     pub(crate) lease: Arc<LeaseState>,
     /// See [`Self::alone_among_operators`].
     pub(crate) last_operator: Mutex<()>,
+    hints: Option<HintSpeaker>,
     applied: watch::Receiver<Position>,
     not_written: watch::Sender<Option<NotWritten>>,
 }
@@ -64,8 +67,26 @@ impl Application {
             tenant_states: TenantStates::default(),
             lease,
             last_operator: Mutex::new(()),
+            hints: None,
             applied,
             not_written: watch::Sender::default(),
+        }
+    }
+
+    /// Also tells guards on NATS of each key that it ends, ahead of the notice.
+    #[must_use]
+    pub fn hinting(self, hints: HintSpeaker) -> Self {
+        Self { hints: Some(hints), ..self }
+    }
+
+    /// Makes the end of a key effective: it stands in the log at this position, and from here on this server refuses the key,
+    /// however far behind its index is. Guards that listen refuse it by the hint before its notice is written; nothing rests
+    /// on whether they hear it.
+    pub(crate) fn refuse(&self, tenant: &TenantId, key_id: KeyId, position: Position, at: Timestamp) {
+        self.index.refuse(key_id, position, at);
+        if let Some(hints) = &self.hints {
+            let hint = Hint { log_id: self.log.log_id(), tenant: tenant.clone(), key_id, position, at };
+            hints.say(tenant, &key_id.to_string(), hint.to_cloud_event().into());
         }
     }
 

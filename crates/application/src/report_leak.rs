@@ -38,7 +38,7 @@ impl Application {
         };
         let response = stands.unwrap_or(tenant.leak_response);
         if response == LeakResponse::Revoke {
-            self.index.refuse(command.key_id, changed.position, changed.occurred_at);
+            self.refuse(&command.tenant, command.key_id, changed.position, changed.occurred_at);
         }
         self.wait_shown(changed.position).await;
         drop(alone);

@@ -46,9 +46,9 @@ impl Application {
                 Ok(vec![Event::KeyRevoked(revoked)])
             })
             .await?;
-        // Appended: on disk. From here on this server refuses the key, however far behind its index is. If we stop before
-        // this line, the index applies the event when it starts again, before it answers anything.
-        self.index.refuse(command.key_id, changed.position, changed.occurred_at);
+        // Appended: on disk. If we stop before this line, the index applies the event when it starts again, before it answers
+        // anything.
+        self.refuse(&command.tenant, command.key_id, changed.position, changed.occurred_at);
         if command.tenant.is_operators() {
             self.wait_shown(changed.position).await;
         }

@@ -201,7 +201,7 @@ impl Application {
         let alone = self.alone_among_operators(&command.tenant).await;
         for _ in 0..MAX_ROUNDS {
             let state = match self.read(request, on, tag).await? {
-                Read::Repeated(changed) => return Ok(self.finished(command.key_id, changed)),
+                Read::Repeated(changed) => return Ok(self.finished(on.tenant, command.key_id, changed)),
                 Read::State(state) => *state,
             };
             check_revision(request, &state)?;
@@ -217,7 +217,7 @@ impl Application {
             {
                 let (position, revision) = (positions[0], state.key.revision.next());
                 let changed = Changed { position, revision, occurred_at: now, repeated: false };
-                let changed = self.finished(command.key_id, changed);
+                let changed = self.finished(on.tenant, command.key_id, changed);
                 if alone.is_some() {
                     self.wait_shown(changed.position).await;
                 }
@@ -228,8 +228,8 @@ impl Application {
     }
 
     /// From here on this server refuses the predecessor.
-    fn finished(&self, key_id: KeyId, changed: Changed) -> Changed {
-        self.index.refuse(key_id, changed.position, changed.occurred_at);
+    fn finished(&self, tenant: &TenantId, key_id: KeyId, changed: Changed) -> Changed {
+        self.refuse(tenant, key_id, changed.position, changed.occurred_at);
         changed
     }
 
@@ -269,7 +269,7 @@ impl Application {
             {
                 let position = positions.into_iter().max().unwrap_or(state.last);
                 if let Some(key_id) = retired_id {
-                    self.index.refuse(key_id, position, now);
+                    self.refuse(on.tenant, key_id, position, now);
                 }
                 let revision = state.key.revision.next();
                 return Ok(Changed { position, revision, occurred_at: now, repeated: false });
@@ -302,7 +302,7 @@ impl Application {
         let Some(successor) = history.cancelled_successor(&request.command_id) else { return Ok(changed) };
         let whole = self.whole(request, tag, changed, on.tenant, successor).await?;
         if whole.position != changed.position {
-            self.index.refuse(successor, whole.position, whole.occurred_at);
+            self.refuse(on.tenant, successor, whole.position, whole.occurred_at);
         }
         Ok(whole)
     }

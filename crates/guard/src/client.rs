@@ -50,6 +50,25 @@ pub(crate) enum CallError {
     Unreadable(String),
 }
 
+impl CallError {
+    /// The words for each why of a call that brought nothing.
+    pub(crate) const WHYS: [&str; 7] =
+        ["away", "timed_out", "guard_unknown", "credential_refused", "refused", "busy", "unreadable"];
+
+    /// Which of [`Self::WHYS`].
+    pub(crate) const fn why(&self) -> usize {
+        match self {
+            Self::Away(_) => 0,
+            Self::TimedOut(_) => 1,
+            Self::GuardUnknown => 2,
+            Self::CredentialRefused(_) => 3,
+            Self::Refused(_) => 4,
+            Self::Busy { .. } => 5,
+            Self::Unreadable(_) => 6,
+        }
+    }
+}
+
 /// Why a URL is none that a guard can use.
 #[derive(Debug, Error)]
 pub enum UrlError {

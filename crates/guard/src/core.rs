@@ -9,12 +9,15 @@
 //!    when it asked, and only once the tenant's last notice at that answer's head was applied. Nothing that happens to arrive
 //!    (a notice, a heartbeat, a fill) ever does.
 //!
+//! Beside them stand hints, which follow none of these rules and may only refuse: see `hints`.
+//!
 //! A reader takes the lease's end before it looks a key up. The end was put there after the notices below it were applied, so
 //! what it finds is at least as new as what the lease is a proof of.
 
 mod entry;
 mod fills;
 mod held;
+mod hints;
 mod judge;
 mod leases;
 mod loading;
@@ -33,7 +36,8 @@ use parking_lot::Mutex;
 pub use self::entry::{FillUnreadable, Holder};
 pub use self::fills::{Arrived, FillTicket};
 pub use self::held::Capacity;
-pub(crate) use self::judge::Knowing;
+pub use self::hints::HintOutcome;
+pub(crate) use self::judge::{At, Knowing};
 pub use self::judge::{Decision, Judged};
 pub use self::leases::LeaseOutcome;
 pub use self::loading::{Load, LoadTicket};
@@ -43,6 +47,7 @@ pub use self::planted::GuardBug;
 
 use self::fills::Fills;
 use self::held::Held;
+use self::hints::Hints;
 use self::leases::Leases;
 use self::loading::Loading;
 use self::planted::Planted;
@@ -53,6 +58,7 @@ use self::shared::Shared;
 pub struct Core {
     tenant: TenantId,
     held: Held,
+    hints: Hints,
     said: Published,
     state: Mutex<State>,
     planted: Planted,
@@ -88,6 +94,7 @@ impl Core {
         Self {
             tenant,
             held: Held::new(capacity),
+            hints: Hints::default(),
             said: Published::default(),
             state: Mutex::new(state),
             planted: Planted::default(),
@@ -118,6 +125,7 @@ impl Core {
         // The lease first: nobody may pass on what is not held for its sake any more.
         self.said.end_lease();
         self.clear_held(state);
+        self.hints.clear();
         self.said.restart();
         *state = State {
             leases: std::mem::take(&mut state.leases).forgetting(),

@@ -190,7 +190,11 @@ fn take(link: &Link, event: &SseEvent, until: Until) -> Option<End> {
 }
 
 fn take_notice(link: &Link, event: &SseEvent) -> Outcome {
-    let outcome = match (Heard::parse(&event.data), event.id) {
+    let parsed = Heard::parse(&event.data);
+    if parsed.is_err() {
+        link.meters.unreadable.increment(1);
+    }
+    let outcome = match (parsed, event.id) {
         (Ok(notice), _) => link.core.on_notice(&notice),
         (Err(_), Some(position)) => link.core.on_unreadable(Position::new(position)),
         // What it is and where it stands are both unknown: only a new beginning is safe.
@@ -199,10 +203,17 @@ fn take_notice(link: &Link, event: &SseEvent) -> Outcome {
             Outcome::Reset
         }
     };
-    if outcome == Outcome::Taken {
-        link.meters.notices.increment(1);
-    }
+    count(link, outcome);
     outcome
+}
+
+/// Gaps and resets are counted where they end a feed.
+pub(crate) fn count(link: &Link, outcome: Outcome) {
+    match outcome {
+        Outcome::Taken => link.meters.notices.increment(1),
+        Outcome::Repeat => link.meters.repeats.increment(1),
+        Outcome::Gap | Outcome::Reset => {}
+    }
 }
 
 fn whole(link: &Link) {

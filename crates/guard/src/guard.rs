@@ -11,7 +11,7 @@ use tracing::error;
 use verify::Verdict;
 
 use crate::builder::{Builder, ConnectError};
-use crate::core::{Arrived, Core, Decision, Judged, Knowing};
+use crate::core::{Arrived, At, Core, Decision, Judged, Knowing};
 use crate::filler::Asked;
 use crate::link::Link;
 use crate::requirement::Requirement;
@@ -77,11 +77,29 @@ impl Guard {
     /// [`Builder::first_sight_within`]; who could not be told in time gets `stale`, which is a refusal. Never fails, never
     /// waits longer, and never says `valid` past the lease.
     pub async fn verify(&self, token: &str, requirement: &Requirement) -> Decision {
-        let Decided { decision, by } = self.decide(token, requirement).await;
-        self.link().meters.count(decision.verdict);
-        // What the server said itself it has counted itself.
-        if let By::Guard { boot_ms } = by {
-            self.link().uses.count(&decision, requirement, boot_ms);
+        let boot_ms = self.link().clock.boot_ms();
+        match self.judge(token, requirement, boot_ms, Knowing::default()) {
+            Judged::Answer(decision) if !waits_for_server(&decision, requirement) => {
+                self.count(&decision, requirement, boot_ms);
+                decision
+            }
+            // Apart and boxed: whoever holds the key does not pay for the room that this takes.
+            judged => Box::pin(self.verify_slowly(token, requirement, judged, boot_ms)).await,
+        }
+    }
+
+    async fn verify_slowly(
+        &self,
+        token: &str,
+        requirement: &Requirement,
+        judged: Judged,
+        boot_ms: u64,
+    ) -> Decision {
+        let Decided { decision, by } = self.decide(token, requirement, judged, boot_ms).await;
+        match by {
+            By::Guard { boot_ms } => self.count(&decision, requirement, boot_ms),
+            // What the server said itself it has counted itself.
+            By::Server => self.link().meters.count(decision.verdict),
         }
         decision
     }
@@ -89,37 +107,50 @@ impl Guard {
     /// [`Self::verify`] without waiting: none if the server would have to be asked.
     #[must_use]
     pub fn check(&self, token: &str, requirement: &Requirement) -> Option<Decision> {
-        let moment = self.link().clock.moment();
-        match self.core().judge(token, requirement, moment) {
+        let boot_ms = self.link().clock.boot_ms();
+        match self.judge(token, requirement, boot_ms, Knowing::default()) {
             Judged::Answer(decision) => {
-                self.link().meters.count(decision.verdict);
-                self.link().uses.count(&decision, requirement, moment.boot_ms);
+                self.count(&decision, requirement, boot_ms);
                 Some(decision)
             }
             Judged::Ask(_) => None,
         }
     }
 
-    async fn decide(&self, token: &str, requirement: &Requirement) -> Decided {
+    fn judge(&self, token: &str, requirement: &Requirement, boot_ms: u64, knowing: Knowing) -> Judged {
+        let clock = &*self.link().clock;
+        self.core().judge_knowing(token, requirement, &At { boot_ms, now: || clock.now() }, knowing)
+    }
+
+    fn count(&self, decision: &Decision, requirement: &Requirement, boot_ms: u64) {
+        self.link().meters.count(decision.verdict);
+        self.link().uses.count(decision, requirement, boot_ms);
+    }
+
+    /// Goes on from what was first judged at `boot_ms`.
+    async fn decide(
+        &self,
+        token: &str,
+        requirement: &Requirement,
+        mut judged: Judged,
+        mut boot_ms: u64,
+    ) -> Decided {
         let link = self.link();
-        // What is held needs no third look at a clock.
-        let mut deadline = None;
-        let mut until = || *deadline.get_or_insert_with(|| Instant::now() + self.handle.first_sight_within);
+        let until = Instant::now() + self.handle.first_sight_within;
         let mut knowing = Knowing::default();
-        for _ in 0..MOST_ASKS {
-            let moment = link.clock.moment();
-            let key_id = match self.core().judge_knowing(token, requirement, moment, knowing) {
+        for asked in 0..=MOST_ASKS {
+            let key_id = match judged {
                 Judged::Answer(decision) => {
-                    let decided = Decided { decision, by: By::Guard { boot_ms: moment.boot_ms } };
+                    let decided = Decided { decision, by: By::Guard { boot_ms } };
                     return self.past_lease(decided, token, requirement, until).await;
                 }
                 Judged::Ask(key_id) => key_id,
             };
             // Whatever the server said, a guard past its lease would refuse: nobody is kept waiting for that.
-            if !self.core().is_fresh(moment.boot_ms) {
+            if asked == MOST_ASKS || !self.core().is_fresh(boot_ms) {
                 break;
             }
-            match link.filler.ask(key_id, Some(token), until()).await {
+            match link.filler.ask(key_id, Some(token), until).await {
                 Asked::Told(Arrived::Held) => {}
                 Asked::Told(Arrived::Absent) => knowing = knowing.that_absent(key_id),
                 Asked::Told(Arrived::Again | Arrived::Unreadable) | Asked::TimedOut => break,
@@ -128,6 +159,8 @@ impl Guard {
                     break;
                 }
             }
+            boot_ms = link.clock.boot_ms();
+            judged = self.judge(token, requirement, boot_ms, knowing);
         }
         let boot_ms = link.clock.boot_ms();
         let stale = Decided { decision: self.core().stale(boot_ms), by: By::Guard { boot_ms } };
@@ -139,17 +172,17 @@ impl Guard {
         decided: Decided,
         token: &str,
         requirement: &Requirement,
-        mut until: impl FnMut() -> Instant,
+        until: Instant,
     ) -> Decided {
-        if decided.decision.verdict != Verdict::Stale || !requirement.asks_server() {
+        if !waits_for_server(&decided.decision, requirement) {
             return decided;
         }
-        let asked = self.link().ask_server(token, requirement, until()).await;
+        let asked = self.link().ask_server(token, requirement, until).await;
         asked.map_or(decided, |decision| Decided { decision, by: By::Server })
     }
 
-    /// Tells of every notice that was applied, by its position. Whoever keeps connections open for long checks their keys
-    /// again at each: what was revoked is refused by then.
+    /// Tells of every notice that was applied, by its position, and of every hint, by the position as it was. Whoever keeps
+    /// connections open for long checks their keys again at each: what was revoked is refused by then.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<domain::Position> {
         self.link().applied.subscribe()
@@ -211,6 +244,11 @@ impl Guard {
     fn core(&self) -> &Core {
         &self.handle.link.core
     }
+}
+
+/// Whether the route wants the server's word in place of this.
+fn waits_for_server(decision: &Decision, requirement: &Requirement) -> bool {
+    decision.verdict == Verdict::Stale && requirement.asks_server()
 }
 
 /// A decision, and whose it is.

@@ -63,6 +63,7 @@ mod link;
 mod meters;
 #[cfg(feature = "nats")]
 mod nats;
+mod passes;
 #[cfg(feature = "tower")]
 mod refusal;
 mod replica;

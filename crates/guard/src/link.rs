@@ -140,6 +140,7 @@ impl Link {
 
     /// Notes what went wrong and says how long to wait before the next attempt.
     pub(crate) fn failed(&self, what: &str, error: &CallError, backoff: &mut Backoff) -> Duration {
+        self.meters.failed_call(error);
         let text = format!("{what}: {error}");
         let before = self.notes.noted();
         if before.call_error.as_deref() != Some(text.as_str()) {

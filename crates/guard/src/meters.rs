@@ -3,6 +3,8 @@
 use metrics::{Counter, Gauge, counter, gauge};
 use verify::Verdict;
 
+use crate::client::CallError;
+
 /// Handles, so that counting looks nothing up.
 pub(crate) struct Meters {
     verdicts: [Counter; Verdict::ALL.len()],
@@ -14,8 +16,16 @@ pub(crate) struct Meters {
     pub(crate) fenced: Counter,
     /// First sights that were refused because too many waited.
     pub(crate) crowded: Counter,
+    /// Calls that brought nothing, by why.
+    failed_calls: [Counter; CallError::WHYS.len()],
     /// Notices that were applied.
     pub(crate) notices: Counter,
+    /// Notices that were known already.
+    pub(crate) repeats: Counter,
+    /// Notices that could not be read.
+    pub(crate) unreadable: Counter,
+    /// Hints that were taken.
+    pub(crate) hints: Counter,
     /// Times that a feed ended, for whatever reason.
     pub(crate) feed_ends: Counter,
     /// Of these, gaps.
@@ -44,6 +54,11 @@ impl Meters {
             fenced: counter!("rescind_guard_fenced_keys_total"),
             crowded: counter!("rescind_guard_crowded_total"),
             notices: counter!("rescind_guard_notices_total"),
+            failed_calls: CallError::WHYS
+                .map(|why| counter!("rescind_guard_failed_calls_total", "why" => why)),
+            repeats: counter!("rescind_guard_feed_repeats_total"),
+            unreadable: counter!("rescind_guard_feed_unreadable_total"),
+            hints: counter!("rescind_guard_hints_total"),
             feed_ends: counter!("rescind_guard_feed_ends_total"),
             gaps: counter!("rescind_guard_feed_gaps_total"),
             resets: counter!("rescind_guard_resets_total"),
@@ -53,6 +68,10 @@ impl Meters {
             applied: gauge!("rescind_guard_applied_position"),
             lag_ms: gauge!("rescind_guard_lag_ms"),
         }
+    }
+
+    pub(crate) fn failed_call(&self, error: &CallError) {
+        self.failed_calls[error.why()].increment(1);
     }
 
     pub(crate) fn count(&self, verdict: Verdict) {

@@ -4,6 +4,9 @@
 //! connection that was made anew, and by a lease that waits for a notice; it is then asked of `GET /v1/feed`, which goes on
 //! from what was applied and says when that was all. A guard needs the server for its leases in any case, and this way it
 //! needs no right on NATS but to listen to its own tenant.
+//!
+//! Beside the notices come hints, which the server that revokes a key tells at once: see `crate::core`. A guard that may not
+//! hear them only refuses as soon as the notice comes.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -14,11 +17,12 @@ use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use wire::Heard;
+use tracing::info;
+use wire::{Heard, Hint};
 
 use crate::backoff::Backoff;
 use crate::client::CallError;
-use crate::core::Outcome;
+use crate::core::{HintOutcome, Outcome};
 use crate::feed::{self, End, Until};
 use crate::link::Link;
 
@@ -30,6 +34,9 @@ const RECONNECT_MAX: Duration = Duration::from_millis(500);
 
 /// The subscription is there by then, or it is there later and what came before is asked for.
 const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
+
+/// What stands before the tenant in the subject of a hint.
+const HINTS: &str = "rescind.hints.";
 
 /// A notice that a lease waits for may still be on its way: it is milliseconds behind.
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
@@ -59,7 +66,8 @@ impl NatsFeed {
         Self { url: url.to_owned(), credentials: None, ca: None }
     }
 
-    /// A credentials file. Its user needs to subscribe to `rescind.live.<tenant>.>` and nothing else.
+    /// A credentials file. Its user needs to subscribe to `rescind.live.<tenant>.>` and `rescind.hints.<tenant>.>`, and nothing
+    /// else.
     #[must_use]
     pub fn credentials(self, path: impl AsRef<Path>) -> Self {
         Self { credentials: Some(path.as_ref().to_owned()), ..self }
@@ -88,10 +96,13 @@ impl NatsFeed {
             .retry_on_initial_connect()
             .event_callback(move |event| {
                 match event {
-                    Event::Connected => connection.send_replace(Connection::Made),
-                    Event::SlowConsumer(_) => connection.send_replace(Connection::Lossy),
-                    _ => connection.send_replace(Connection::Lost),
-                };
+                    Event::Connected => drop(connection.send_replace(Connection::Made)),
+                    Event::SlowConsumer(_) => drop(connection.send_replace(Connection::Lossy)),
+                    Event::ServerError(error) if error.to_string().contains(HINTS) => {
+                        info!(%error, "this guard may not hear hints: it refuses by notices alone");
+                    }
+                    _ => drop(connection.send_replace(Connection::Lost)),
+                }
                 std::future::ready(())
             });
         let servers: Vec<&str> = self.url.split(',').map(str::trim).collect();
@@ -135,9 +146,50 @@ fn repair(link: &Link, pause: Duration) -> Repair<'_> {
     })
 }
 
+/// What comes live.
+struct Live {
+    notices: Subscriber,
+    hints: Subscriber,
+}
+
+impl Live {
+    async fn subscribe(link: &Link, client: &Client) -> Result<Self, String> {
+        let tenant = link.core.tenant();
+        let subscribe = |subject: String| async move {
+            client.subscribe(subject).await.map_err(|error| error.to_string())
+        };
+        let notices = subscribe(format!("rescind.live.{tenant}.>")).await?;
+        let hints = subscribe(format!("{HINTS}{tenant}.>")).await?;
+        // Not there yet: the connection tells when it is, and then everything is asked for once more.
+        let _ = timeout(SUBSCRIBED_WITHIN, client.flush()).await;
+        Ok(Self { notices, hints })
+    }
+
+    /// Takes hints as they come, and gives the next notice; none when the subscription has ended.
+    async fn next(&mut self, link: &Link) -> Option<Message> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(hint) = self.hints.next() => take_hint(link, &hint),
+                notice = self.notices.next() => return notice,
+            }
+        }
+    }
+}
+
+/// A hint that cannot be read is none.
+fn take_hint(link: &Link, message: &Message) {
+    let Ok(hint) = Hint::parse(&message.payload) else { return };
+    if link.core.on_hint(&hint, link.clock.boot_ms()) == HintOutcome::Taken {
+        link.meters.hints.increment(1);
+        // Where it stands is where it stood; who looks after open connections looks again.
+        link.applied.send_modify(|_| {});
+    }
+}
+
 /// Hears live notices and repairs what they lack. Says why it cannot go on.
 async fn listen(link: &Link, client: &Client, mut connection: watch::Receiver<Connection>) -> String {
-    let mut live = match subscribe(link, client).await {
+    let mut live = match Live::subscribe(link, client).await {
         Ok(live) => live,
         Err(why) => return why,
     };
@@ -148,7 +200,7 @@ async fn listen(link: &Link, client: &Client, mut connection: watch::Receiver<Co
     connection.borrow_and_update();
     loop {
         let is_missing = tokio::select! {
-            message = live.next() => match message {
+            message = live.next(link) => match message {
                 Some(message) => is_missing(link, &message),
                 None => return "the subscription ended".to_owned(),
             },
@@ -181,14 +233,6 @@ async fn listen(link: &Link, client: &Client, mut connection: watch::Receiver<Co
     }
 }
 
-async fn subscribe(link: &Link, client: &Client) -> Result<Subscriber, String> {
-    let subject = format!("rescind.live.{}.>", link.core.tenant());
-    let live = client.subscribe(subject).await.map_err(|error| error.to_string())?;
-    // Not there yet: the connection tells when it is, and then everything is asked for once more.
-    let _ = timeout(SUBSCRIBED_WITHIN, client.flush()).await;
-    Ok(live)
-}
-
 async fn ended(repairing: &mut Option<Repair<'_>>) -> Result<End, CallError> {
     match repairing {
         Some(repair) => repair.await,
@@ -197,9 +241,9 @@ async fn ended(repairing: &mut Option<Repair<'_>>) -> Result<End, CallError> {
 }
 
 /// Goes on hearing for a while.
-async fn sleep_beside(live: &mut Subscriber, link: &Link, pause: Duration) {
+async fn sleep_beside(live: &mut Live, link: &Link, pause: Duration) {
     let hear = async {
-        while let Some(message) = live.next().await {
+        while let Some(message) = live.next(link).await {
             is_missing(link, &message);
         }
     };
@@ -208,14 +252,16 @@ async fn sleep_beside(live: &mut Subscriber, link: &Link, pause: Duration) {
 
 /// Takes a live notice; says whether one before it, or this one itself, has to be asked for.
 fn is_missing(link: &Link, message: &Message) -> bool {
-    let Ok(notice) = Heard::parse(&message.payload) else { return true };
+    let Ok(notice) = Heard::parse(&message.payload) else {
+        link.meters.unreadable.increment(1);
+        return true;
+    };
     let before = link.core.applied();
     let outcome = link.core.on_notice(&notice);
     feed::report(link, before);
-    match outcome {
-        Outcome::Taken => link.meters.notices.increment(1),
-        Outcome::Repeat | Outcome::Gap => {}
-        Outcome::Reset => link.was_reset("a notice is of another history"),
+    feed::count(link, outcome);
+    if outcome == Outcome::Reset {
+        link.was_reset("a notice is of another history");
     }
     matches!(outcome, Outcome::Gap | Outcome::Reset)
 }

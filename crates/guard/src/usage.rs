@@ -1,6 +1,7 @@
 //! What this guard said, counted by key and verdict, and told to the server in sums at most once a second.
 //!
-//! Counting writes nowhere and, in a steady stream of requests, allocates nothing: see [`verify::Tally`]. What cannot be sent
+//! Counting writes nowhere and, in a steady stream of requests, allocates nothing: see `passes` for keys that are let pass, and
+//! [`verify::Tally`] for the rest. What cannot be sent
 //! waits, and what is counted meanwhile is added up behind it, as much as there is room for; for the rest the server is told
 //! how many verdicts are missing. A report that is sent again has the same number and is counted once.
 //!
@@ -12,20 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use domain::{Scope, TenantId, Timestamp};
+use domain::{TenantId, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info};
-use verify::{Sum, Tallied, Tally, TallyLimits};
+use verify::{Sum, Tallied, Tally, TallyLimits, Verdict};
 use wire::guard::{Counted, Usage};
-use wire::{
-    RunId, Stay, UsageEntry, UsageNetwork, UsageOrigin, UsageProgress, UsageReport, guard_counts,
-    parse_rfc3339,
-};
+use wire::{RunId, Stay, UsageEntry, UsageOrigin, UsageProgress, UsageReport, guard_counts, parse_rfc3339};
 
 use crate::backoff::Backoff;
 use crate::client::CallError;
 use crate::core::Decision;
 use crate::link::Link;
+use crate::passes::{Listed, Origin};
 use crate::requirement::Requirement;
 
 /// What is told apart between two reports: at most about 30 MB, if as many keys are used within a second.
@@ -45,37 +44,42 @@ const NOT_TOLD: i64 = i64::MIN;
 
 /// What a guard counts.
 pub(crate) struct Uses {
+    passes: Listed,
     tally: Tally<Origin>,
     tenant: Arc<TenantId>,
     /// The server's clock less this guard's boot-time clock, in milliseconds.
     ahead_ms: AtomicI64,
 }
 
-/// For what and from where.
-struct Origin {
-    scope: Option<Arc<Scope>>,
-    network: UsageNetwork,
-}
-
 impl Uses {
     pub(crate) fn of(tenant: &TenantId) -> Self {
         let tenant = Arc::new(tenant.clone());
-        Self { tally: Tally::new(LIMITS), tenant, ahead_ms: AtomicI64::new(NOT_TOLD) }
+        Self {
+            passes: Listed::default(),
+            tally: Tally::new(LIMITS),
+            tenant,
+            ahead_ms: AtomicI64::new(NOT_TOLD),
+        }
     }
 
     /// Counts a verdict of this guard's own. A guess at a secret is no use of the key: only who holds it counts.
     pub(crate) fn count(&self, decision: &Decision, requirement: &Requirement, boot_ms: u64) {
         let Some(holder) = &decision.holder else { return };
-        let network = UsageNetwork::of(requirement.network());
-        let same =
-            |origin: &Origin| origin.network == network && origin.scope.as_deref() == requirement.scope();
-        let tallied = Tallied {
-            tenant: &self.tenant,
-            key_id: holder.key_id(),
-            verdict: decision.verdict,
-            now: self.at(boot_ms).unwrap_or_default(),
-        };
-        self.tally.count(&tallied, same, || Origin { scope: requirement.shared_scope(), network });
+        let now = self.at(boot_ms).unwrap_or_default();
+        if decision.verdict == Verdict::Valid && self.passes.count(holder, requirement, now) {
+            return;
+        }
+        let (key_id, verdict) = (holder.key_id(), decision.verdict);
+        let tallied = Tallied { tenant: &self.tenant, key_id, verdict, now };
+        self.tally.count(&tallied, |origin| origin.is_of(requirement), || Origin::of(requirement));
+    }
+
+    /// Takes everything out, the sums of one key side by side, and how many verdicts found no room.
+    fn drain(&self) -> (Vec<Sum<Origin>>, u64) {
+        let (mut sums, missed) = self.tally.drain();
+        sums.append(&mut self.passes.drain(&self.tenant));
+        sums.sort_by_key(|sum| sum.key_id);
+        (sums, missed)
     }
 
     /// What time it is at the server at least.
@@ -101,9 +105,9 @@ fn entry(sum: Sum<Origin>, service: &str) -> UsageEntry {
         first: sum.first,
         last: sum.last,
         origin: sum.origin.map(|origin| UsageOrigin {
-            scope: origin.scope.as_deref().map(|scope| scope.as_str().into()),
+            scope: origin.scope().map(|scope| scope.as_str().into()),
             service: service.into(),
-            network: origin.network.text(),
+            network: origin.network().text(),
         }),
     }
 }
@@ -164,7 +168,7 @@ impl UsageTeller {
         any |= send_waiting(link, progress, within).await?;
         let settle_ms = if stay == Stay::Leaving { 0 } else { UsageProgress::SETTLE_MS };
         let to = Timestamp::from_millis(now.as_millis().saturating_sub(settle_ms)).max(progress.from());
-        let (sums, missed) = link.uses.tally.drain();
+        let (sums, missed) = link.uses.drain();
         if !sums.is_empty() || missed > 0 {
             link.meters.missed_uses.increment(missed);
             let entries = sums.into_iter().map(|sum| entry(sum, &link.register.name)).collect();

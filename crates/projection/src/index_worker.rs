@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::{Envelope, Event, LogId, Position, StreamName, TenantId};
 use eventlog::{EventLog, Follower, ReadError, Recorded};
 use tokio::sync::{broadcast, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 use verify::{Applied, IndexWriter, MAX_PENDING_RECALLS};
@@ -16,6 +17,7 @@ use crate::follow::{Backoff, Stop};
 use crate::shelf::{Stage, Status};
 use crate::snapshot::{SNAPSHOT_AFTER, SNAPSHOT_EVENTS, save};
 use crate::stores::Stores;
+use crate::tail::Tail;
 use crate::view::is_announced;
 use crate::views::notices::StoredNotice;
 
@@ -38,6 +40,8 @@ pub(crate) struct Told {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) applied: watch::Sender<Position>,
     pub(crate) notices: broadcast::Sender<Arc<LiveNotice>>,
+    /// For those who follow the log behind the index.
+    pub(crate) tail: Tail,
 }
 
 impl Told {
@@ -46,6 +50,7 @@ impl Told {
             status: watch::Sender::new(Status { applied, ..Status::OPENING }),
             applied: watch::Sender::new(applied),
             notices: broadcast::Sender::new(LIVE_NOTICES),
+            tail: Tail::new(applied),
         }
     }
 }
@@ -69,6 +74,13 @@ pub(crate) struct Rows {
     pub(crate) applied: Position,
     /// The last notice of each tenant that had one since the start; the index knows the others'.
     last_notice: HashMap<TenantId, Position>,
+}
+
+/// However it ends, nobody waits for it any more.
+impl Drop for IndexWorker {
+    fn drop(&mut self) {
+        self.told.tail.end();
+    }
 }
 
 /// Why following ended.
@@ -149,7 +161,11 @@ impl IndexWorker {
                     continue;
                 }
             };
-            match events.map_err(End::from).and_then(|events| self.take_in(&events)) {
+            let taken = events.map_err(End::from).and_then(|events| self.take_in(events));
+            // Feeds, and whoever waits for the index, have been woken and go first; then views and announcers.
+            yield_now().await;
+            self.told.tail.pass();
+            match taken {
                 Ok(()) => backoff.reset(),
                 Err(end) => return end,
             }
@@ -177,12 +193,13 @@ impl IndexWorker {
     }
 
     /// Applies a run of events and publishes the position once, after all of them.
-    fn take_in(&mut self, events: &[Recorded]) -> Result<(), End> {
+    fn take_in(&mut self, events: Vec<Recorded>) -> Result<(), End> {
         let rows =
             self.rows.as_mut().ok_or_else(|| End::LogDamaged("the index's writer is gone".to_owned()))?;
         let fed = (self.told.notices.receiver_count() > 0).then_some((&self.told.notices, self.log_id));
-        let applied = rows.take_in(events, fed);
+        let applied = rows.take_in(&events, fed);
         let position = rows.applied;
+        self.told.tail.keep(events, position);
         self.told.status.send_modify(|status| {
             let before = status.stage;
             *status = status.at(position);

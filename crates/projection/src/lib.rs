@@ -12,6 +12,7 @@ mod record_place;
 mod shelf;
 mod snapshot;
 pub mod stores;
+mod tail;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -141,12 +141,16 @@ impl Projection {
 
     /// Announces notices in a feed on JetStream as well, together with all other servers on the same log.
     pub fn announce_on(&mut self, feed: NoticeFeed) {
-        self.workers.spawn(notice_worker::run(feed, Arc::clone(&self.log), self.stopped.clone()));
+        self.workers.spawn(notice_worker::run(feed, self.behind_the_index(), self.stopped.clone()));
     }
 
-    /// One follower a view: nothing is shared, so a view that is rebuilt holds up none of the others.
+    fn behind_the_index(&self) -> Arc<dyn EventLog> {
+        self.told.tail.of(Arc::clone(&self.log))
+    }
+
+    /// One follower a view, behind the index: a view that is rebuilt holds up none of the others.
     fn spawn<V: View>(&mut self, shelf: Arc<Shelf>) {
-        let follower = view_worker::run::<V>(shelf, Arc::clone(&self.log), self.stopped.clone());
+        let follower = view_worker::run::<V>(shelf, self.behind_the_index(), self.stopped.clone());
         self.followers.push(self.workers.spawn(follower));
     }
 

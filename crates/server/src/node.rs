@@ -388,6 +388,10 @@ fn assemble(
         Arc::clone(&ambient),
         Arc::clone(&lease),
     );
+    let application = match &opened.nats {
+        Some(nats) => application.hinting(nats.hints.clone()),
+        None => application,
+    };
     // Two nodes that are asked one after the other should not answer the same id.
     let first_request = u64::try_from(ambient.draw_ulid() & u128::from(u64::MAX)).unwrap_or(0);
     App {

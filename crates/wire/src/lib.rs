@@ -20,7 +20,7 @@ pub use decode::{Unreadable, decode};
 pub use encode::{READER_LEVEL, encode};
 pub use export::{export, export_into, export_unreadable_into};
 pub use hex::{hex, unhex};
-pub use notice::{Heard, Notice, NoticeData, NoticeKind, NoticeSelector, NoticeUnreadable, notice_of};
+pub use notice::{Heard, Hint, Notice, NoticeData, NoticeKind, NoticeSelector, NoticeUnreadable, notice_of};
 pub use tags::TagSecret;
 pub use time::{TimeError, format_rfc3339, parse_rfc3339};
 pub use usage::{

@@ -2,6 +2,7 @@
 
 mod data;
 mod heard;
+mod hint;
 mod kind;
 
 use domain::{Envelope, KeyId, LogId, Position, StreamName, TenantId};
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 pub use self::data::{NoticeData, NoticeSelector};
 pub use self::heard::{Heard, NoticeUnreadable};
+pub use self::hint::Hint;
 pub use self::kind::NoticeKind;
 
 /// One notice, before it is written for a transport.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use application::Ambient;
-use domain::{KeyId, LogId, Position, TenantId};
-use eventlog::EventLog;
+use domain::{KeyId, LogId, Position, StreamName, TenantId};
+use eventlog::{EventLog, Recorded};
 use parking_lot::Mutex;
 use projection::{MAX_PAGE, Notices, Projection};
 use server::guards::{self, Proof};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use verify::KeyIndex;
 use wire::guard::{AskFill, AskLease, Filled, LeaseGranted, Registered};
+use wire::{Hint, NoticeKind};
 
 use super::ambient::SimAmbient;
 use super::judge::MAX_STALENESS;
@@ -21,6 +22,8 @@ use super::judge::MAX_STALENESS;
 /// As long as the server waits for its index and its view of notices.
 const REACH_WITHIN: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Before somebody who hears nothing looks whether there is still anybody who could speak.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where a node's process can be reached, while there is one.
 #[derive(Default)]
@@ -131,6 +134,31 @@ impl Door {
         Ok(guards::fill(&room.index, room.log.log_id(), tenant, &keys))
     }
 
+    /// What servers say of keys that ended, behind the last position that is known: as soon as it stands in the log, whatever
+    /// this one's index has. The first call tells from where on it listens.
+    pub(crate) async fn hints(&self, tenant: &TenantId, known: &mut Option<Position>) -> Vec<Hint> {
+        loop {
+            if let Ok(room) = self.room() {
+                let told = async {
+                    let after = match *known {
+                        Some(known) => known,
+                        None => room.log.head().await.ok()?,
+                    };
+                    *known = Some(after);
+                    room.log.follow(after).await.ok()?.next().await.ok()
+                };
+                if let Ok(Some(events)) = timeout(LISTEN_AGAIN, told).await {
+                    *known = events.last().map(|event| event.position);
+                    return events
+                        .iter()
+                        .filter_map(|event| hint(room.log.log_id(), tenant, event))
+                        .collect();
+                }
+            }
+            sleep(LISTEN_AGAIN).await;
+        }
+    }
+
     /// `GET /v1/feed`, from where the guard was.
     pub(crate) async fn feed(&self, tenant: &TenantId, resume: Option<Position>) -> Result<Feed, NotTold> {
         let room = self.room()?;
@@ -156,6 +184,15 @@ impl Door {
             next_heartbeat: Instant::now() + HEARTBEAT,
         })
     }
+}
+
+/// The hint that whoever appended this event tells of it, if it ends a key of this tenant.
+fn hint(log_id: LogId, tenant: &TenantId, event: &Recorded) -> Option<Hint> {
+    let stream: StreamName = event.stream.as_str().parse().ok()?;
+    let envelope = wire::decode(&stream, &event.payload).ok()?;
+    let (key_id, position) = (stream.key_id()?, event.position);
+    let ends = NoticeKind::of(&envelope) == Some(NoticeKind::Revoked) && stream.tenant() == tenant;
+    ends.then(|| Hint { log_id, tenant: tenant.clone(), key_id, position, at: envelope.occurred_at })
 }
 
 impl Room {

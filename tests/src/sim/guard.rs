@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
-use wire::Heard;
 use wire::guard::{AskFill, AskLease};
+use wire::{Heard, Hint};
 
 use super::ambient::SimAmbient;
 use super::cable::Line;
@@ -30,6 +30,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 const MAX_OPEN: usize = 8;
 /// Keys of one fill: few, so that answers overtake each other.
 const KEYS_OF_A_FILL: usize = 3;
+/// Hints on their way at a time.
+const MAX_COMING: usize = 64;
 /// One in so many notices of a line that promises nothing is lost, comes twice, or changes places with the one before.
 const SLOPPY: u64 = 6;
 
@@ -37,11 +39,14 @@ const SLOPPY: u64 = 6;
 pub(crate) struct Way {
     pub(crate) calls: Line,
     pub(crate) feed: Line,
+    pub(crate) hints: Line,
     doors: Vec<Arc<Door>>,
     at: AtomicUsize,
     /// The feed is a subscription that promises nothing, not a stream.
     is_sloppy: AtomicBool,
     rng: Mutex<Rng>,
+    /// What becomes of hints: apart, since they are drawn beside the notices.
+    luck: Mutex<Rng>,
     pub(crate) seen: Mutex<Seen>,
 }
 
@@ -50,10 +55,12 @@ impl Way {
         Self {
             calls: Line::new(rng.fork()),
             feed: Line::new(rng.fork()),
+            hints: Line::new(rng.fork()),
             doors,
             at: AtomicUsize::new(at),
             is_sloppy: AtomicBool::new(rng.one_in(2)),
             rng: Mutex::new(rng.fork()),
+            luck: Mutex::new(rng.fork()),
             seen: Mutex::default(),
         }
     }
@@ -141,7 +148,7 @@ impl SimGuard {
 
     /// All of the guard's tasks, until dropped.
     pub(crate) async fn live(self: Arc<Self>) {
-        tokio::join!(self.hear(), self.keep_lease(), self.fill());
+        tokio::join!(self.hear(), self.hear_hints(), self.keep_lease(), self.fill());
     }
 
     async fn register(&self) -> bool {
@@ -186,6 +193,36 @@ impl SimGuard {
                     for said in self.as_it_comes(said) {
                         last = last.max(way.feed.arrival());
                         coming.push_back((last, said));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hints of whatever ends from now on, each on a way of its own: they overtake notices and each other, and some are lost.
+    async fn hear_hints(&self) {
+        let Self { way, core, tenant, clock, .. } = self;
+        let mut coming: Vec<(Instant, Hint)> = Vec::new();
+        let mut known = None;
+        loop {
+            let next = coming.iter().map(|(arrival, _)| *arrival).min();
+            tokio::select! {
+                biased;
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    let now = Instant::now();
+                    for (_, hint) in coming.extract_if(.., |(arrival, _)| *arrival <= now) {
+                        if way.hints.whole().is_ok() {
+                            let outcome = core.on_hint(&hint, clock.boot_ms());
+                            way.note(&format!("hint {outcome:?}"));
+                        }
+                    }
+                }
+                told = way.door().hints(tenant, &mut known) => {
+                    for hint in told {
+                        let is_lost = way.luck.lock().one_in(SLOPPY);
+                        if !is_lost && coming.len() < MAX_COMING {
+                            coming.push((way.hints.arrival(), hint));
+                        }
                     }
                 }
             }

@@ -80,6 +80,7 @@ impl World {
                 let (calls, feed) = (self.rng.below(SLOW_MAX_MS), self.rng.below(SLOW_MAX_MS));
                 self.guards[guard].way.calls.slow_down(calls);
                 self.guards[guard].way.feed.slow_down(feed);
+                self.guards[guard].way.hints.slow_down(feed);
                 format!("waits up to {calls} ms for answers, {feed} ms for notices")
             }
             15..18 => {
@@ -169,11 +170,12 @@ impl GuardMember {
         self.cut_since.get_or_insert_with(Instant::now);
         self.way.calls.cut(true);
         self.way.feed.cut(true);
+        self.way.hints.cut(true);
     }
 
     fn mend(&mut self) {
         self.cut_since = None;
-        for line in [&self.way.calls, &self.way.feed] {
+        for line in [&self.way.calls, &self.way.feed, &self.way.hints] {
             line.cut(false);
             line.slow_down(0);
         }

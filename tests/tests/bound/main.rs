@@ -75,6 +75,12 @@ fn a_gap_that_is_overlooked_is_found() {
 }
 
 #[test]
+fn a_hint_taken_for_a_notice_is_found() {
+    is_found(Bug::HintIsNotice, ONE_SERVER, GUARD);
+    is_found(Bug::HintIsNotice, ONE_SERVER, KNOWN);
+}
+
+#[test]
 fn a_lease_that_counts_from_its_arrival_is_found() {
     is_found(Bug::LeaseFromArrival, ONE_SERVER, GUARD);
 }

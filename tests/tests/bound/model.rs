@@ -13,6 +13,7 @@
 //! | a fill rests on what the guard had applied ([`Action::AskFill`]) | `server::http::guard::fill`, `guard::core::fills` |
 //! | it is held unless a notice it does not know touched the key meanwhile ([`Action::HearFill`]) | `guard::core::fills` |
 //! | a notice is applied after the one before it only; a heartbeat is no lease ([`Action::HearNotice`], [`Action::HearHeartbeat`]) | `guard::core::notices` |
+//! | a hint is refused by until its notice is applied or the guard's longest lease is over, and is nothing else ([`Action::HearHint`], [`Action::DropHint`]) | `guard::core::hints` |
 //! | a guard that begins takes the feed's last notice as applied ([`Action::Greet`]) | `guard::core::notices` |
 //!
 //! Left out, since it adds nothing that could break: a question that travels for long is answered by a server that knows more
@@ -68,6 +69,8 @@ pub(super) enum Bug {
     ProofFromAnswer,
     /// A proof counts although the index has not come to its head.
     ProofAheadOfIndex,
+    /// A hint counts as the notice of its position, and changes nothing that is held.
+    HintIsNotice,
 }
 
 pub(super) struct Protocol {
@@ -112,6 +115,8 @@ pub(super) struct Guard {
     pub(super) waiting: Option<Lease>,
     pub(super) fill: Option<Fill>,
     lease: Option<Lease>,
+    /// Heard of the revocation ahead of its notice.
+    pub(super) hinted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +157,10 @@ pub(super) enum Action {
     Greet(usize),
     HearNotice(usize, u8),
     HearHeartbeat(usize),
+    /// Of the revocation, from whoever appended it: no server has to have applied it.
+    HearHint,
+    /// Its time is over: sooner than in the code, where nothing else could happen meanwhile.
+    DropHint,
     AskLease(usize),
     HearLease,
     AskFill(usize),
@@ -192,7 +201,7 @@ impl Guard {
 
     /// Whether a verify says valid now.
     pub(super) fn accepts(&self) -> bool {
-        self.held == Held::Valid && self.is_fresh()
+        self.held == Held::Valid && self.is_fresh() && !self.hinted
     }
 
     fn tick(&mut self, bug: Option<Bug>) {
@@ -213,6 +222,7 @@ impl Guard {
             return;
         }
         self.applied = Some(notice);
+        self.hinted &= notice < State::REVOKED;
         if notice == State::REVOKED {
             self.fill = self.fill.map(|fill| Fill { touched: true, ..fill });
             if self.held == Held::Valid && bug != Some(Bug::NoticeDropped) {
@@ -221,6 +231,16 @@ impl Guard {
         }
         if let Some(lease) = self.waiting.take_if(|lease| lease.last_notice <= notice) {
             self.extend(lease.left);
+        }
+    }
+
+    fn hear_hint(&mut self, bug: Option<Bug>) {
+        self.hinted = true;
+        if bug == Some(Bug::HintIsNotice) {
+            (self.applied, self.hinted) = (self.applied.max(Some(State::REVOKED)), false);
+            if let Some(lease) = self.waiting.take_if(|lease| lease.last_notice <= State::REVOKED) {
+                self.extend(lease.left);
+            }
         }
     }
 
@@ -358,6 +378,8 @@ impl Protocol {
             Action::HearHeartbeat(_) if self.has(Bug::HeartbeatIsLease) => {
                 state.guard.extend(self.bounds.max_staleness);
             }
+            Action::HearHint => state.guard.hear_hint(self.bug),
+            Action::DropHint => state.guard.hinted = false,
             Action::AskLease(at) => self.ask_lease(state, at),
             Action::HearLease => state.guard.hear_lease(self.bug),
             Action::AskFill(at) => self.ask_fill(state, at),
@@ -396,6 +418,10 @@ impl Model for Protocol {
         }
         if state.guard.fill.is_some() {
             actions.push(Action::HearFill);
+        }
+        if state.head >= State::REVOKED && state.guard.applied.is_some_and(|applied| applied < State::REVOKED)
+        {
+            actions.push(if state.guard.hinted { Action::DropHint } else { Action::HearHint });
         }
         actions.push(Action::Evict);
         actions.push(Action::CrashGuard);

@@ -55,6 +55,9 @@ fn sometimes() -> Vec<Property<Protocol>> {
         Property::sometimes("a guard enforces and goes on", |protocol: &Protocol, state: &State| {
             state.guard.held == Held::Revoked && state.guard.is_fresh() && protocol.is_over(state)
         }),
+        Property::sometimes("a hint refuses what is held as valid on a lease", |_, state: &State| {
+            state.guard.hinted && state.guard.held == Held::Valid && state.guard.is_fresh()
+        }),
         Property::sometimes("a lease waits for its notice", |_, state: &State| state.guard.waiting.is_some()),
         Property::sometimes("an answer is overtaken by the notice", |_, state: &State| {
             state.guard.fill.is_some_and(|fill| fill.touched && !fill.revoked)

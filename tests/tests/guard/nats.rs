@@ -1,9 +1,14 @@
 //! Guards that hear over NATS: what is live, what was lost, and what a lease waits for.
 
-use guard::{NatsFeed, State, Verdict};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use guard::{NatsFeed, Position, State, Verdict};
 use serde_json::json;
 use tests::nats::NatsServer;
 use tests::server::ServerSetup;
+use tokio::time::Instant;
+use wire::Hint;
 
 use crate::fills::{filled, key_id, verdict};
 use crate::given::{Given, eventually};
@@ -24,6 +29,47 @@ async fn a_guard_on_nats_refuses_what_a_server_on_nats_revoked() {
     let fleet = given.admin.get("/v1/fleet").expect(200).json();
     let own = fleet["verifiers"].as_array().unwrap().iter().find(|v| v["name"] == "mailer").cloned().unwrap();
     assert_eq!(own["feed"], "nats");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hint_refuses_at_once_and_a_false_one_for_the_bound_at_most() {
+    let nats = NatsServer::start().await;
+    let feed = NatsFeed::new(&nats.url());
+    let bound = Duration::from_secs(2);
+    let given =
+        Given::start_with(ServerSetup::nats(&nats.url()), |builder| builder.nats(feed).max_staleness(bound))
+            .await;
+    let (key, other) = (given.admin.issue("acme", "list-sender"), given.admin.issue("acme", "list-sender"));
+    given.until(&key.key, Verdict::Valid).await;
+    given.until(&other.key, Verdict::Valid).await;
+    let listener = async_nats::connect(nats.url()).await.unwrap();
+    let mut hints = listener.subscribe("rescind.hints.acme.*").await.unwrap();
+    listener.flush().await.unwrap();
+    let path = format!("/v1/tenants/acme/keys/{}/revoke", other.key_id);
+    let position =
+        given.admin.post(&path, &json!({"reason": "leaked"})).expect(200).json()["position"].clone();
+    let told = Hint::parse(&hints.next().await.unwrap().payload).unwrap();
+    assert_eq!((told.key_id.to_string(), json!(told.position.get())), (other.key_id.clone(), position));
+    given.until(&other.key, Verdict::Revoked).await;
+    eventually("its notice", async || given.guard.status().applied == told.position).await;
+
+    // Here everybody may publish. What was never revoked is refused as long as leases from before the hint could run.
+    let mut changes = given.guard.applied();
+    let applied = given.guard.status().applied;
+    let false_hint = Hint { key_id: key.key_id.parse().unwrap(), position: Position::new(1 << 40), ..told };
+    let began = Instant::now();
+    changes.mark_unchanged();
+    let subject = format!("rescind.hints.acme.{}", key.key_id);
+    listener.publish(subject, false_hint.to_cloud_event().into()).await.unwrap();
+    listener.flush().await.unwrap();
+    changes.changed().await.unwrap();
+    assert_eq!(given.verdict(&key.key).await, Verdict::Revoked);
+    assert_eq!(given.guard.status().applied, applied, "a hint moves no position");
+    given.until(&key.key, Verdict::Valid).await;
+    assert!(began.elapsed() >= bound, "it was believed for {:?} alone", began.elapsed());
+    let third = given.admin.issue("acme", "list-sender");
+    given.until(&third.key, Verdict::Valid).await;
+    assert!(given.guard.status().applied > applied, "the feed goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

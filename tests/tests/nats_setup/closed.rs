@@ -116,6 +116,8 @@ fn wished(key: &str) -> Vec<String> {
         "rescind.events.acme._tenant".to_owned(),
         format!("rescind.events.acme.{key}"),
         format!("rescind.live.beta.revoked.{key}"),
+        format!("rescind.hints.acme.{key}"),
+        format!("rescind.hints.beta.{key}"),
         "rescind.pulse.forged".to_owned(),
         "rescind.usage.forged.sums".to_owned(),
         "$KV.RESCIND_SEALS.acme".to_owned(),
@@ -137,6 +139,8 @@ async fn listen(heard: &Heard) -> Vec<(String, Subscriber)> {
     let subjects = [
         "rescind.live.beta.>",
         "rescind.live.>",
+        "rescind.hints.beta.>",
+        "rescind.hints.>",
         "rescind.notices.>",
         "rescind.events.>",
         "_INBOX_beta_mailer.>",
@@ -155,6 +159,7 @@ async fn try_everything(scene: &Scene, has_leave: bool) {
     let inside = scene.inside().await;
     let beta = scene.consumer("beta_mailer").await;
     let mut beta_live = beta.client.subscribe("rescind.live.beta.>").await.unwrap();
+    let mut beta_hints = beta.client.subscribe("rescind.hints.beta.>").await.unwrap();
     beta.client.flush().await.unwrap();
     let key = scene.admin.issue("acme", "list-sender");
     let wished = wished(&key.key_id);
@@ -180,10 +185,12 @@ async fn try_everything(scene: &Scene, has_leave: bool) {
     }
     thief.client.flush().await.unwrap();
 
-    // What was done in vain has been done by the time that another notice comes through.
-    let sentinel = scene.admin.issue("beta", "list-sender");
+    // What was done in vain has been done by the time that another notice comes through, and the hint ahead of it.
+    let _ = scene.admin.revoke("beta", &secret.key_id).expect(200);
     let heard = timeout(SOON, beta_live.next()).await.unwrap().unwrap();
-    assert!(heard.subject.ends_with(&sentinel.key_id), "{heard:?}");
+    assert_eq!(heard.subject.as_str(), format!("rescind.live.beta.revoked.{}", secret.key_id));
+    let hinted = timeout(SOON, beta_hints.next()).await.unwrap().unwrap();
+    assert!(hinted.subject.ends_with(&secret.key_id), "a forged hint came first: {hinted:?}");
     let mut after = state(&inside).await;
     assert_eq!(after.streams[1].1, before.streams[1].1 + 1, "only the sentinel came into the feed");
     assert_eq!(after.streams[0].1, before.streams[0].1 + 1, "only the sentinel came into the log");
@@ -195,8 +202,7 @@ async fn try_everything(scene: &Scene, has_leave: bool) {
     for (subject, mut subscriber) in overheard {
         while let Some(Some(message)) = subscriber.next().now_or_never() {
             let text = String::from_utf8_lossy(&message.payload).into_owned();
-            let of_others =
-                text.contains(&secret.key_id) || text.contains(&sentinel.key_id) || text.contains("beta/");
+            let of_others = text.contains(&secret.key_id) || text.contains("beta/");
             assert!(!of_others, "heard on {subject}: {message:?}");
             assert!(has_leave || !subject.contains("beta"), "heard on {subject}: {message:?}");
         }
@@ -206,7 +212,9 @@ async fn try_everything(scene: &Scene, has_leave: bool) {
         for subject in &wished {
             assert!(complaints.contains(&subject.to_lowercase()), "{subject} was no violation: {complaints}");
         }
-        assert!(complaints.contains("subscription to \"rescind.live.beta.>\""), "{complaints}");
+        for subject in ["rescind.live.beta.>", "rescind.hints.beta.>"] {
+            assert!(complaints.contains(&format!("subscription to \"{subject}\"")), "{complaints}");
+        }
     }
     // And it is still a consumer of its own: each of its calls was answered, and nowhere that matters.
     let stream = thief.api().get_stream_no_info("RESCIND_FEED").await.unwrap();

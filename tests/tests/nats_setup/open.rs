@@ -8,6 +8,7 @@ use async_nats::jetstream::consumer::{Consumer, pull};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::time::timeout;
+use wire::Hint;
 
 use crate::scene::{CONSUMERS, Heard, SOON, Scene, configure, rescind};
 
@@ -41,6 +42,8 @@ async fn a_consumer_hears_and_goes_on(nodes: u8) {
     let mailer = scene.consumer("acme_mailer").await;
     let mut live = mailer.client.subscribe("rescind.live.acme.>").await.unwrap();
     mailer.client.flush().await.unwrap();
+    let mut hints = mailer.client.subscribe("rescind.hints.acme.>").await.unwrap();
+    mailer.client.flush().await.unwrap();
     let reports = scene.consumer("acme_reports").await;
     let mut live_too = reports.client.subscribe("rescind.live.acme.issued.>").await.unwrap();
     reports.client.flush().await.unwrap();
@@ -56,6 +59,13 @@ async fn a_consumer_hears_and_goes_on(nodes: u8) {
     }
     assert_eq!(heard[0].0, format!("rescind.live.acme.issued.{}", first.key_id));
     assert_eq!(heard[1].0, format!("rescind.live.acme.revoked.{}", first.key_id));
+
+    let hint = timeout(SOON, hints.next()).await.unwrap().unwrap();
+    assert_eq!(hint.subject.as_str(), format!("rescind.hints.acme.{}", first.key_id));
+    let told = Hint::parse(&hint.payload).unwrap();
+    let notice: Value = heard[1].1.clone();
+    assert_eq!(notice["data"]["position"], told.position.get(), "it names the place of the notice");
+    drop(hints);
 
     let subject = format!("acme/{}", first.key_id);
     let issued = ("rescind.key.issued.v1", subject.as_str());

@@ -11,7 +11,7 @@ const WITHIN: u64 = 1_000;
 const GUARDED: fn(Plants) -> Setup = |plants| Setup { plants, length: Length::Guarded, ..Setup::default() };
 
 /// What must have been met for the promises to have been in danger.
-const MET: [&str; 20] = [
+const MET: [&str; 22] = [
     "guard begins",
     "guard says valid",
     "guard says stale",
@@ -28,6 +28,8 @@ const MET: [&str; 20] = [
     "feed Gap",
     "feed Reset",
     "notice lost",
+    "hint Taken",
+    "hint Late",
     "fill Held",
     "fill Absent",
     "fill Again",
@@ -94,6 +96,12 @@ fn a_lease_ahead_of_its_notices_is_caught() {
 #[test]
 fn a_gap_that_is_overlooked_is_caught() {
     let plants = in_guards(|core| core.plant(GuardBug::GapOverlooked));
+    is_caught(plants, &["its revocation was committed", "it has applied its end", "has taken"]);
+}
+
+#[test]
+fn a_hint_taken_for_a_notice_is_caught() {
+    let plants = in_guards(|core| core.plant(GuardBug::HintIsNotice));
     is_caught(plants, &["its revocation was committed", "it has applied its end", "has taken"]);
 }
 

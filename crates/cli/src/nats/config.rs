@@ -23,8 +23,8 @@ const GIB_MIN: u32 = 2;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Whoever is let in has a seed in a file of mode 0600: rescind.nkey for the server's --nats-nkey, consumers/TENANT_NAME.nkey for each
-consumer. A consumer reads its tenant's notices live on rescind.live.TENANT.>, and through its durable, which the
-verb `durable` makes; nothing else.
+consumer. A consumer reads its tenant's notices live on rescind.live.TENANT.>, hints of revocations ahead of them on
+rescind.hints.TENANT.>, and all notices through its durable, which the verb `durable` makes; nothing else.
 
 Run again, seeds stay and the configuration is written anew: so consumers are added and taken away. Then have each server
 reload, `nats-server --signal reload`, twice: what a new account takes from another is there with the second.
@@ -108,7 +108,7 @@ impl Config {
             "consumers": consumers.iter().map(|consumer| json!({
                 "consumer": consumer.to_string(), "durable": consumer.durable(), "nkey": files.path(&seed(consumer)),
                 "inbox_prefix": format!("_INBOX_{}", consumer.durable()), "api_prefix": API,
-                "live": format!("rescind.live.{}.>", consumer.tenant),
+                "live": format!("rescind.live.{}.>", consumer.tenant), "hints": format!("rescind.hints.{}.>", consumer.tenant),
             })).collect::<Vec<_>>(),
         });
         let shown = |path: &PathBuf| quoted(&path.display().to_string());

@@ -65,9 +65,9 @@ pub(super) fn accounts(users: &Users, common: &Common, nodes: usize) -> String {
             users.rescind,
         ),
     );
-    for (live, accounts) in listeners(&users.consumers) {
+    for (subject, accounts) in listeners(&users.consumers) {
         let accounts = accounts.join(", ");
-        write(&mut text, format_args!("      {{ stream: \"{live}\", accounts: [{accounts}] }}\n"));
+        write(&mut text, format_args!("      {{ stream: \"{subject}\", accounts: [{accounts}] }}\n"));
     }
     for (consumer, _) in &users.consumers {
         let (account, durable) = (account(consumer), consumer.durable());
@@ -92,18 +92,20 @@ pub(super) fn accounts(users: &Users, common: &Common, nodes: usize) -> String {
     text
 }
 
-/// The live notices of each tenant, and the accounts that may hear them.
+/// The live notices and the hints of each tenant, and the accounts that may hear them.
 fn listeners(consumers: &[(Consumer, String)]) -> BTreeMap<String, Vec<String>> {
     let mut listeners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (consumer, _) in consumers {
-        listeners.entry(live(consumer)).or_default().push(format!("\"{}\"", account(consumer)));
+        for subject in heard(consumer) {
+            listeners.entry(subject).or_default().push(format!("\"{}\"", account(consumer)));
+        }
     }
     listeners
 }
 
 /// A consumer's account and its one user. The user has no leave to publish but these calls, and hears its own answers alone.
 fn push_consumer(text: &mut String, consumer: &Consumer, user: &str) {
-    let (account, durable, live) = (account(consumer), consumer.durable(), live(consumer));
+    let (account, durable, [live, hints]) = (account(consumer), consumer.durable(), heard(consumer));
     write(
         text,
         format_args!(
@@ -116,7 +118,7 @@ fn push_consumer(text: &mut String, consumer: &Consumer, user: &str) {
     write(
         text,
         format_args!(
-            "\"{acks}\"] }}\n      subscribe: {{ allow: [\"{live}\", \"_INBOX_{durable}.>\"] }}\n    }} }} ]\n    imports: [\n      {{ stream: {{ account: {ACCOUNT}, subject: \"{live}\" }} }}\n",
+            "\"{acks}\"] }}\n      subscribe: {{ allow: [\"{live}\", \"{hints}\", \"_INBOX_{durable}.>\"] }}\n    }} }} ]\n    imports: [\n      {{ stream: {{ account: {ACCOUNT}, subject: \"{live}\" }} }}\n      {{ stream: {{ account: {ACCOUNT}, subject: \"{hints}\" }} }}\n",
             acks = acks(&durable),
         ),
     );
@@ -150,8 +152,9 @@ fn acks(durable: &str) -> String {
     format!("$JS.ACK.{FEED}.{durable}.>")
 }
 
-fn live(consumer: &Consumer) -> String {
-    format!("rescind.live.{}.>", consumer.tenant)
+/// Its tenant's live notices, and the hints that go ahead of them.
+fn heard(consumer: &Consumer) -> [String; 2] {
+    ["live", "hints"].map(|what| format!("rescind.{what}.{}.>", consumer.tenant))
 }
 
 fn account(consumer: &Consumer) -> String {

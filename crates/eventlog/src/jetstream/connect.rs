@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::durability;
 use super::feed::NoticeFeed;
 use super::fleet::FleetRegistry;
+use super::hints::HintSpeaker;
 use super::log::{Core, JetStreamLog};
 use super::seals::JetStreamSeals;
 use super::streams::{self, feed_config, fleet_config, log_config, pulse_config, usage_config};
@@ -162,6 +163,8 @@ pub struct JetStream {
     pub usage: UsageStream,
     /// Which servers and guards there are.
     pub fleet: FleetRegistry,
+    /// Word of endings ahead of the feed.
+    pub hints: HintSpeaker,
 }
 
 impl JetStream {
@@ -201,7 +204,8 @@ impl JetStream {
         let core = Arc::new(Core::new(client, js, log_id, replicas, durability, connects).await?);
         let log = Arc::new(JetStreamLog::start(Arc::clone(&core)));
         let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(Arc::clone(&core)));
-        Ok(Self { log, seals, feed, usage, fleet: FleetRegistry::new(core) })
+        let hints = HintSpeaker::new(Arc::clone(&core));
+        Ok(Self { log, seals, feed, usage, fleet: FleetRegistry::new(core), hints })
     }
 
     /// Takes no more appends, waits a bounded time for those that are under way, and says good-bye to the server.

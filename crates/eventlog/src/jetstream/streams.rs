@@ -35,6 +35,8 @@ pub(super) const USAGE_PREFIX: &str = "rescind.usage.";
 pub(super) const FLEET_PREFIX: &str = "$KV.RESCIND_FLEET.";
 /// What stands before a server's run in the subject of what it tells the others; kept nowhere.
 pub(super) const FLEET_TELLS_PREFIX: &str = "rescind.fleet.";
+/// What stands before tenant and key in the subject of a hint; kept nowhere, and in no stream's subjects.
+pub(super) const HINTS_PREFIX: &str = "rescind.hints.";
 /// Where the server repeats each notice for whoever listens now: outside the feed's own subjects.
 const LIVE: &str = "rescind.live.>";
 

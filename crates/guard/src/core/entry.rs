@@ -13,6 +13,7 @@ use wire::{parse_rfc3339, unhex};
 
 use crate::ask_server::Told;
 use crate::core::shared::Shared;
+use crate::passes::Passes;
 
 /// How long an entry that nobody can read is believed. No notice tells of its recovery, so it is asked for again, and no
 /// notice can make a key that was never readable valid meanwhile.
@@ -38,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) standing: Standing,
     pub(crate) imported: bool,
     environment: Environment,
+    /// Counts when the verdict lets it pass.
+    pub(crate) passes: Passes,
     pub(crate) key_id: KeyId,
     /// Every event up to here is in it.
     pub(crate) as_of: Position,
@@ -84,6 +87,7 @@ impl Entry {
             owner: filled.owner.as_deref().map(Into::into),
             issuer: filled.issuer.as_deref().map(str::parse).transpose().map_err(|_| bad("issuer"))?,
             as_of,
+            passes: Passes::default(),
             believed_until: boot_ms.saturating_add(QUARANTINE_BELIEVED_MS),
         })
     }
@@ -95,8 +99,8 @@ impl Entry {
         }
     }
 
-    pub(crate) const fn is_past(&self, now: Timestamp) -> bool {
-        self.expires_at <= now.as_millis()
+    pub(crate) fn is_past(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        self.expires_at != u64::MAX && self.expires_at <= now().as_millis()
     }
 
     /// The same key with its end, or its pause.
@@ -148,6 +152,7 @@ impl Holder {
             owner: told.owner.as_ref().and_then(|owner| owner.as_str()).map(Into::into),
             issuer: None,
             as_of: Position::NONE,
+            passes: Passes::default(),
             believed_until: 0,
         })))
     }

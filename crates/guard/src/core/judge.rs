@@ -8,6 +8,7 @@ use verify::{AsOf, Moment, Verdict};
 use crate::core::Core;
 use crate::core::entry::{Entry, Holder};
 use crate::core::held::Known;
+use crate::core::hints::Hinted;
 use crate::core::published::View;
 use crate::requirement::Requirement;
 
@@ -63,9 +64,16 @@ impl Knowing {
     }
 }
 
+/// When it is judged. Most keys have no end, so the wall clock is read for those alone that have one.
+pub(crate) struct At<N> {
+    /// Read before anything is looked up.
+    pub(crate) boot_ms: u64,
+    pub(crate) now: N,
+}
+
 /// What one form of the token opens.
 enum Opened {
-    Key(Arc<Entry>),
+    Key(Arc<Entry>, Option<Hinted>),
     Nothing,
     NotKnown(KeyId),
 }
@@ -76,7 +84,8 @@ const NO_DIGEST: [u8; 16] = [0; 16];
 impl Core {
     /// Judges by what is held: in the order of [`Verdict::ALL`].
     pub fn judge(&self, token: &str, requirement: &Requirement, moment: Moment) -> Judged {
-        self.judge_knowing(token, requirement, moment, Knowing::default())
+        let at = At { boot_ms: moment.boot_ms, now: || moment.now };
+        self.judge_knowing(token, requirement, &at, Knowing::default())
     }
 
     /// What a guard says that could not ask: refused.
@@ -89,24 +98,24 @@ impl Core {
         &self,
         token: &str,
         requirement: &Requirement,
-        moment: Moment,
+        at: &At<impl Fn() -> Timestamp>,
         knowing: Knowing,
     ) -> Judged {
         // Before the key is looked up, see `crate::core`.
-        let view = self.said.view(moment.boot_ms);
+        let view = self.said.view(at.boot_ms);
         let parsed = ParsedKey::parse(token);
         let nobody = if parsed.is_ok() { Verdict::Unknown } else { Verdict::Malformed };
         let mut opened = match parsed {
-            Ok(parsed) => self.open(parsed.key_id, &parsed.digest(), Form::Native, knowing),
+            Ok(parsed) => self.open(parsed.key_id, &parsed.digest(), Form::Native, (knowing, at.boot_ms)),
             Err(_) => Opened::Nothing,
         };
         if matches!(opened, Opened::Nothing) && token.len() <= MAX_IMPORTED_TOKEN {
             let digest = SecretDigest::of_token(token);
             let key_id = ImportKey::key_id(&self.tenant, &digest);
-            opened = self.open(key_id, &digest, Form::Imported, knowing);
+            opened = self.open(key_id, &digest, Form::Imported, (knowing, at.boot_ms));
         }
-        let entry = match opened {
-            Opened::Key(entry) => entry,
+        let (entry, hinted) = match opened {
+            Opened::Key(entry, hinted) => (entry, hinted),
             Opened::NotKnown(key_id) => return Judged::Ask(key_id),
             Opened::Nothing => {
                 return Judged::Answer(Decision {
@@ -117,7 +126,15 @@ impl Core {
                 });
             }
         };
-        let case = Case { entry: &entry, view: &view, requirement, moment };
+        let case = Case { entry: &entry, view: &view, requirement, at };
+        if let Some(hinted) = hinted.filter(|hinted| hinted.position > entry.as_of && !entry.has_ended()) {
+            return Judged::Answer(Decision {
+                verdict: Verdict::Revoked,
+                since: Some(hinted.at),
+                as_of: view.as_of,
+                holder: Some(Holder(entry)),
+            });
+        }
         if case.is_doubtful() {
             return Judged::Ask(entry.key_id);
         }
@@ -126,7 +143,14 @@ impl Core {
         Judged::Answer(Decision { verdict, since, as_of: view.as_of, holder: Some(Holder(entry)) })
     }
 
-    fn open(&self, key_id: KeyId, digest: &SecretDigest, form: Form, knowing: Knowing) -> Opened {
+    fn open(
+        &self,
+        key_id: KeyId,
+        digest: &SecretDigest,
+        form: Form,
+        (knowing, boot_ms): (Knowing, u64),
+    ) -> Opened {
+        let hinted = self.hints.of(key_id, boot_ms);
         let entry = match self.held.look_up(key_id) {
             Known::Held(entry) => Some(entry),
             Known::Absent => None,
@@ -135,7 +159,9 @@ impl Core {
         };
         let matches = digest.matches_short(entry.as_ref().map_or(&NO_DIGEST, |entry| &entry.digest));
         match entry {
-            Some(entry) if matches && entry.imported == (form == Form::Imported) => Opened::Key(entry),
+            Some(entry) if matches && entry.imported == (form == Form::Imported) => {
+                Opened::Key(entry, hinted)
+            }
             _ => Opened::Nothing,
         }
     }
@@ -149,25 +175,25 @@ enum Form {
 }
 
 /// All that the verdict on an opened key rests on.
-struct Case<'a> {
+struct Case<'a, N> {
     entry: &'a Entry,
     view: &'a View,
     requirement: &'a Requirement,
-    moment: Moment,
+    at: &'a At<N>,
 }
 
-impl Case<'_> {
+impl<N: Fn() -> Timestamp> Case<'_, N> {
     /// What is quarantined is believed for a while only: nothing tells of its recovery.
     fn is_doubtful(&self) -> bool {
         let quarantined_until = self.view.quarantined_until;
-        (self.entry.standing == Standing::Quarantined && self.entry.believed_until <= self.moment.boot_ms)
-            || (quarantined_until != 0 && quarantined_until <= self.moment.boot_ms)
+        (self.entry.standing == Standing::Quarantined && self.entry.believed_until <= self.at.boot_ms)
+            || (quarantined_until != 0 && quarantined_until <= self.at.boot_ms)
     }
 
     /// The first that applies, as in the server.
     fn verdict(&self) -> Verdict {
-        let Self { entry, view, requirement, moment } = self;
-        let time_is_up = entry.is_past(moment.now);
+        let Self { entry, view, requirement, at } = self;
+        let time_is_up = entry.is_past(&at.now);
         if entry.standing == Standing::Revoked {
             Verdict::Revoked
         } else if entry.standing == Standing::Recalled {

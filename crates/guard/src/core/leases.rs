@@ -93,6 +93,7 @@ impl Core {
     #[must_use]
     pub fn ask_lease(&self, guard_id: &str, boot_ms: u64) -> AskLease {
         let mut state = self.state.lock();
+        self.hints.expire(boot_ms);
         AskLease {
             guard_id: guard_id.to_owned(),
             nonce: state.leases.ask(boot_ms),

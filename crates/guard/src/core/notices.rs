@@ -81,8 +81,7 @@ impl Core {
         if !is_dropped {
             self.take(&mut state, notice);
         }
-        self.said.apply(notice.position());
-        self.settle_leases(&mut state);
+        self.applied_up_to(&mut state, notice.position());
         Outcome::Taken
     }
 
@@ -97,9 +96,15 @@ impl Core {
             return Outcome::Repeat;
         }
         self.drop_held(&mut state, position);
-        self.said.apply(position);
-        self.settle_leases(&mut state);
+        self.applied_up_to(&mut state, position);
         Outcome::Taken
+    }
+
+    /// What the notices up to there change is held by now: hints of them have done their work, and leases become true.
+    fn applied_up_to(&self, state: &mut State, position: Position) {
+        self.said.apply(position);
+        self.hints.confirm(position);
+        self.settle_leases(state);
     }
 
     /// A log id that is none is another one.

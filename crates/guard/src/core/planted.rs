@@ -16,6 +16,8 @@ pub enum GuardBug {
     GapOverlooked,
     /// A lease does not count how old the server's own proof is.
     StalenessIgnored,
+    /// A hint counts as the notices up to its position.
+    HintIsNotice,
 }
 
 /// The bug that a core has.

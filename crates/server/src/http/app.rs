@@ -26,6 +26,10 @@ use crate::webhooks::Webhooks;
 /// How long a read waits for `min_position`: a server that follows is milliseconds behind, so who waits longer than this
 /// asks a server in trouble, or for a position of another log.
 const REACH_WITHIN: Duration = Duration::from_secs(2);
+/// So many events behind the index, a view is as good as caught up: it takes them in within milliseconds.
+const JUST_BEHIND: u64 = 256;
+/// How long a read without `min_position` waits for such a view. Past this it tells what there is.
+const SHOWN_WITHIN: Duration = Duration::from_millis(100);
 
 /// Commands under way at once: enough for a thousand that wait for one batch of a log on NATS, and for another behind it.
 const COMMANDS: usize = 2048;
@@ -152,13 +156,22 @@ impl App {
         Err(away(format!("this server has heard {} of {head} events", self.index.applied())))
     }
 
-    /// Waits until a view has taken in `min_position`.
+    /// Waits until a view has taken in `min_position`; unless that is asked for, what the index has by now, if the view is just
+    /// behind it: who reads right after a write sees it.
     pub(crate) async fn reach_view(
         &self,
         mut status: watch::Receiver<Status>,
         min_position: Option<u64>,
     ) -> Result<(), Problem> {
-        let Some(position) = min_position.map(Position::new) else { return Ok(()) };
+        let Some(position) = min_position.map(Position::new) else {
+            let position = self.index.applied();
+            let behind = position.get().saturating_sub(status.borrow().applied.get());
+            if (1..=JUST_BEHIND).contains(&behind) {
+                let shown = status.wait_for(|status| status.applied >= position);
+                let _ = timeout(SHOWN_WITHIN, shown).await;
+            }
+            return Ok(());
+        };
         let reached = async { status.wait_for(|status| status.applied >= position).await.is_ok() };
         if timeout(REACH_WITHIN, reached).await.unwrap_or(false) {
             return Ok(());

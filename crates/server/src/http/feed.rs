@@ -369,6 +369,7 @@ impl Client {
 
     /// The channel went on without this client: from the view, and into the channel anew.
     fn fell_behind(&mut self) {
+        self.app.meters.feeds_behind.increment(1);
         self.live = self.live.resubscribe();
         let up_to = *self.applied.borrow_and_update();
         self.mode = Mode::Reading { up_to, then: Then::Settle };

@@ -29,6 +29,7 @@ const VERIFIES: &str = "rescind_verify_total";
 const COMMANDS: &str = "rescind_command_seconds";
 const FEED_CLIENTS: &str = "rescind_feed_clients";
 const FEEDS_STUCK: &str = "rescind_feeds_stuck_total";
+const FEEDS_BEHIND: &str = "rescind_feeds_behind_total";
 const FEED_NOTICES: &str = "rescind_feed_notices_total";
 const HEAD: &str = "rescind_log_head_position";
 const LAG: &str = "rescind_projection_lag_events";
@@ -71,6 +72,7 @@ pub(crate) struct Meters {
     pub(crate) feed_clients: Gauge,
     pub(crate) feed_notices: Counter,
     pub(crate) feeds_stuck: Counter,
+    pub(crate) feeds_behind: Counter,
     pub(crate) expiries: Counter,
     /// Received, failed.
     pub(crate) webhook_attempts: [Counter; 2],
@@ -99,6 +101,7 @@ impl Meters {
             feed_clients: gauge!(FEED_CLIENTS),
             feed_notices: counter!(FEED_NOTICES),
             feeds_stuck: counter!(FEEDS_STUCK),
+            feeds_behind: counter!(FEEDS_BEHIND),
             expiries: counter!(EXPIRIES),
             webhook_attempts: ["received", "failed"]
                 .map(|outcome| counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome)),
@@ -160,6 +163,10 @@ fn describe() {
     describe_counter!(
         FEEDS_STUCK,
         "Connections of feeds that were closed because their client took nothing."
+    );
+    describe_counter!(
+        FEEDS_BEHIND,
+        "Times that a feed fell out of the live notices and went on from the view."
     );
     describe_counter!(FEED_NOTICES, "Notices sent to feeds.");
     describe_gauge!(HEAD, "The log's last position.");
