@@ -1,6 +1,11 @@
 //! `rescind audit`: what an auditor does.
 
+mod export;
+mod prove;
 mod replay;
+mod signer;
+mod trust;
+mod verify;
 
 use clap::Subcommand;
 
@@ -11,12 +16,21 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     Replay(replay::Replay),
+    Export(export::Export),
+    Verify(verify::Verify),
+    Prove(prove::Prove),
+    #[command(subcommand)]
+    Signer(signer::SignerVerb),
 }
 
 impl AuditVerb {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Replay(replay) => replay.run(),
+            Self::Export(export) => export.run(),
+            Self::Verify(verify) => verify.run(),
+            Self::Prove(prove) => prove.run(),
+            Self::Signer(verb) => verb.run(),
         }
     }
 }

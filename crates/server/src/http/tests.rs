@@ -12,5 +12,6 @@ mod limits;
 mod open;
 mod policies;
 mod recalls;
+mod transparency;
 mod usage;
 mod verify;
