@@ -35,11 +35,12 @@ demo *args:
 serve *args:
     cargo run --release --locked -- serve {{ args }}
 
-# Kill -9 under load, 1,000 cycles, nothing acknowledged may be lost; 1,000,000 imported keys, interrupted twice; 200 fault runs over guards
-torture cycles="1000" faults="200":
+# Kill -9 under load, 1,000 cycles, nothing acknowledged may be lost; 1,000,000 imported keys, interrupted twice; 200 fault runs over guards; every attack on an archive at 1,000 places
+torture cycles="1000" faults="200" places="1000":
     cargo run --release --locked -p tests --bin torture -- --cycles {{ cycles }}
     cargo run --release --locked -p tests --bin torture -- --import 1000000
     cargo run --release --locked -p tests --bin torture -- --faults {{ faults }}
+    cargo run --release --locked -p tests --bin torture -- --tamper {{ places }}
 
 # Simulate 100,000 seeds of commands, faults and crashes, as many with guards, and 1,000,000 short sequences of all commands
 sim seeds="100000" sequences="1000000":
@@ -51,3 +52,9 @@ sim seeds="100000" sequences="1000000":
 bench:
     cargo build --release --locked -p cli
     cargo run --release --locked -p tests --bin million
+
+# Measure proofs: verifying ten million events, what the write path loses to the notary, how far checkpoints are behind
+bench-proof events="10000000":
+    cargo run --release --locked -p proof --example verify {{ events }}
+    cargo build --release --locked -p cli
+    cargo run --release --locked -p tests --bin notary

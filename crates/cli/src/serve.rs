@@ -151,6 +151,9 @@ fn not_started(error: &StartError) -> Failure {
             ("log", Some("the data folder of --data holds the log; what is damaged is left as it is"))
         }
         StartError::Nats(_) => ("nats", None),
+        StartError::Notary(_) => {
+            ("notary", Some("--notary FILE names another signer file, --notary off signs nothing"))
+        }
         StartError::OperatorFile { .. } => ("operator_file", None),
         StartError::Bootstrap(_) => ("bootstrap", None),
         StartError::Panicked { .. } => ("internal", None),

@@ -6,6 +6,7 @@
 //! levels/<L>              the tree, one file a tile level
 //! checkpoint              the last checkpoint that the events were taken with
 //! checkpoints             those before it that the notary kept, one behind the other
+//! signers                 public parts of the signers, for information
 //! ```
 //!
 //! Of these only the segments are needed to give a log back; the rest proves that it is that log.
@@ -24,12 +25,15 @@ use domain::{LogId, Position};
 use thiserror::Error;
 
 use crate::archive::about::About;
-use crate::archive::segment::Segment;
 use crate::files::put_durably;
 use crate::levels::Levels;
+use crate::vkey::Vkey;
 
 pub use events::Events;
+pub(crate) use record::Broken;
+pub use record::{EventRecords, encode as encode_event};
 pub use segment::SegmentWriter;
+pub(crate) use segment::{Segment, SegmentReader};
 
 /// What log the archive is of. Written first, so that a folder with anything else in it is never taken for one.
 const ABOUT: &str = "log.json";
@@ -37,6 +41,7 @@ const SEGMENTS: &str = "segments";
 const LEVELS: &str = "levels";
 const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINTS: &str = "checkpoints";
+const SIGNERS: &str = "signers";
 
 /// Why an archive cannot be read or written.
 #[derive(Debug, Error)]
@@ -214,6 +219,21 @@ impl Archive {
             put_durably(&path, bytes).map_err(|source| ArchiveError::io(&path, source))?;
         }
         Ok(())
+    }
+
+    /// Puts the public parts of the signers beside it. For information: who verifies has them from elsewhere.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn put_signers<'a>(&self, vkeys: impl IntoIterator<Item = &'a Vkey>) -> Result<(), ArchiveError> {
+        let path = self.root.join(SIGNERS);
+        let lines: String = vkeys.into_iter().map(|vkey| format!("{vkey}\n")).collect();
+        put_durably(&path, lines.as_bytes()).map_err(|source| ArchiveError::io(&path, source))
+    }
+
+    /// Its files in the order of their names.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ArchiveError> {

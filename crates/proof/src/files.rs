@@ -1,7 +1,8 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What a file is called while it is written.
@@ -12,13 +13,31 @@ const ASIDE: &str = "part";
 /// # Errors
 /// Whatever the disk says.
 pub fn put_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, OpenOptions::new().mode(0o666))
+}
+
+/// The same for a file that only its owner may read.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn put_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, OpenOptions::new().mode(0o600))
+}
+
+fn put(path: &Path, bytes: &[u8], mode: &mut OpenOptions) -> io::Result<()> {
     let aside = path.with_added_extension(ASIDE);
-    let mut file = File::create(&aside)?;
+    // What an earlier call left there may be open to others: the file is made anew.
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = mode.write(true).create_new(true).open(&aside)?;
     file.write_all(bytes)?;
     file.sync_data()?;
-    // If we stop here, the file aside is written over the next time.
+    // If we stop here, the file aside is made anew the next time.
     fs::rename(&aside, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a folder durable.

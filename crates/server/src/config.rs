@@ -1,5 +1,7 @@
 //! What `serve` is told: flags, then `RESCIND_*`, then a TOML file, then the defaults; one struct, unknown keys refused.
 
+mod notary;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::policy::span::Span;
+
+pub use notary::{NotaryArgs, NotaryChoice, Witness};
 
 /// The commented file that says the defaults; a test holds it to the code.
 pub const DEFAULT_FILE: &str = include_str!("../rescind.default.toml");
@@ -73,6 +77,9 @@ pub struct ServeArgs {
     /// PEM private key of that certificate
     #[arg(long, env = "RESCIND_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// How the log is made provable.
+    #[command(flatten)]
+    pub notary: NotaryArgs,
     /// Public keys of a scanner that signs leak reports, in GitHub's form: a file, or the https:// address that publishes them
     #[arg(long, env = "RESCIND_LEAKS_GITHUB_KEYS", value_name = "FILE|URL")]
     pub leaks_github_keys: Option<String>,
@@ -148,6 +155,8 @@ struct FileSettings {
     nats_monitor: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    notary: Option<PathBuf>,
+    witnesses: Option<Vec<String>>,
     leaks_github_keys: Option<String>,
     webhooks_retry: Option<String>,
     webhooks_allow_private: Option<bool>,
@@ -173,6 +182,8 @@ pub struct ServeConfig {
     pub max_feeds: usize,
     /// Certificate and key, if HTTPS is served.
     pub tls: Option<TlsFiles>,
+    /// With what the log is signed, if this server is its notary.
+    pub notary: Option<NotaryChoice>,
     /// Whose signed leak reports are heard, if any.
     pub leaks_github_keys: Option<KeyListPlace>,
     /// The waits between the attempts at a webhook's notice.
@@ -345,10 +356,13 @@ impl ServeConfig {
             ca: args.nats.nats_ca.or(file.nats_ca),
             monitor: args.nats_monitor.or(file.nats_monitor),
         };
+        let data = args.data.or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let log = parse_log(log, nats)?;
         let config = Self {
-            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
+            notary: args.notary.or(file.notary, file.witnesses).resolve(&data, &log, role)?,
+            data,
             listen: parse_listen(&listen)?,
-            log: parse_log(log, nats)?,
+            log,
             role,
             max_staleness: staleness(args.max_staleness.or(file.max_staleness).as_deref())?,
             max_feeds: max_feeds(args.max_feeds.or(file.max_feeds))?,

@@ -7,6 +7,7 @@ mod http;
 mod leaks;
 pub mod logging;
 mod node;
+mod notary;
 mod policy;
 mod record;
 mod review;
@@ -16,3 +17,4 @@ mod webhooks;
 
 pub use http::codes;
 pub use node::{DurableError, FirstStart, Node, StartError, make_durable};
+pub use notary::NotaryError;

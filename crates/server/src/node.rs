@@ -38,6 +38,7 @@ use crate::leaks::Signers;
 use crate::node::folder::Folder;
 use crate::node::listen::{Doorkeeper, Listening};
 use crate::node::usage::KeptUsage;
+use crate::notary::{self, Notary};
 use crate::policy::watch::PolicyWatch;
 use crate::webhooks::{self, Reach, Webhooks};
 
@@ -96,24 +97,14 @@ impl Node {
             .map_err(|reason| StartError::LeakKeys { reason })?;
         let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
         let opened = open_log(&config, &folder, &*ambient).await?;
+        let (notary, notarise) = open_notary(&config, &folder, &opened, &ambient).await?;
         // The recorder first: metrics that are written before it is there go nowhere.
         let meters = Meters::new();
-        let stores =
-            DiskStores::open(&folder.views()).map_err(|source| StartError::io(&folder.views(), source))?;
-        let projection = ProjectionConfig {
-            stores: Arc::new(stores),
-            keeps: Keeps::Everything,
-            max_staleness: config.max_staleness,
-        };
-        let mut projection = Projection::start(projection, Arc::clone(&opened.log)).await;
-        if let (Some(nats), Role::All) = (&opened.nats, config.role) {
-            projection.announce_on(nats.feed.clone());
-        }
-        let projection = Arc::new(projection);
+        let projection = start_projection(&config, &folder, &opened).await?;
         let address =
             tcp.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let usage = KeptUsage::open(&folder, opened.log.log_id(), &*ambient, address).await;
-        let records = open_records(&config, &folder, opened.log.log_id()).await;
+        let records = open_records(&config, &folder, opened.log.log_id(), notary).await;
         let strangers = strangers(&opened, usage.run).await;
         let (stopping, stopped) = watch::channel(false);
         let app = Arc::new(assemble(
@@ -144,6 +135,7 @@ impl Node {
             _folder: folder,
         };
         node.start_workers(&failed, config.role);
+        node.start_notary(notarise, &config, &failed);
         if config.role == Role::All {
             match operators::establish(&node.app.application, &node.operator_key, config.recover_operator)
                 .await
@@ -288,6 +280,22 @@ impl Node {
         }
     }
 
+    fn start_notary(
+        &mut self,
+        work: Option<notary::Work>,
+        config: &ServeConfig,
+        failed: &watch::Sender<Option<String>>,
+    ) {
+        if let Some(work) = work {
+            self.workers.spawn(supervise("notary", Arc::clone(&self.app), failed.clone(), work.run()));
+        }
+        let (Some(choice), Some(notary)) = (&config.notary, &self.app.notary) else { return };
+        for witness in &choice.witnesses {
+            let ask = notary::ask_witness(Arc::clone(notary), witness.clone());
+            self.workers.spawn(supervise("witness", Arc::clone(&self.app), failed.clone(), ask));
+        }
+    }
+
     async fn wait_ready(&self) {
         let mut status = self.projection.index_status();
         let ready = async {
@@ -304,11 +312,55 @@ impl Node {
     }
 }
 
-async fn open_records(config: &ServeConfig, folder: &Folder, log_id: LogId) -> (ReceiptRecord, Webhooks) {
+async fn start_projection(
+    config: &ServeConfig,
+    folder: &Folder,
+    opened: &Opened,
+) -> Result<Arc<Projection>, StartError> {
+    let stores =
+        DiskStores::open(&folder.views()).map_err(|source| StartError::io(&folder.views(), source))?;
+    let projection = ProjectionConfig {
+        stores: Arc::new(stores),
+        keeps: Keeps::Everything,
+        max_staleness: config.max_staleness,
+    };
+    let mut projection = Projection::start(projection, Arc::clone(&opened.log)).await;
+    if let (Some(nats), Role::All) = (&opened.nats, config.role) {
+        projection.announce_on(nats.feed.clone());
+    }
+    Ok(Arc::new(projection))
+}
+
+/// What lies in `records/` beside usage.
+struct Records {
+    receipts: ReceiptRecord,
+    webhooks: Webhooks,
+    notary: Option<Arc<Notary>>,
+}
+
+async fn open_records(
+    config: &ServeConfig,
+    folder: &Folder,
+    log_id: LogId,
+    notary: Option<Arc<Notary>>,
+) -> Records {
     let reach = if config.webhooks_allow_private { Reach::Anywhere } else { Reach::Public };
     let place = RecordPlace::webhooks(folder.records());
     let webhooks = Webhooks::open(place, log_id, reach, config.webhooks_retry.clone()).await;
-    (ReceiptRecord::new(RecordPlace::receipts(folder.records()), log_id), webhooks)
+    let receipts = ReceiptRecord::new(RecordPlace::receipts(folder.records()), log_id);
+    Records { receipts, webhooks, notary }
+}
+
+/// The notary and its worker, if this server is the log's.
+async fn open_notary(
+    config: &ServeConfig,
+    folder: &Folder,
+    opened: &Opened,
+    ambient: &Arc<dyn Ambient>,
+) -> Result<(Option<Arc<Notary>>, Option<notary::Work>), StartError> {
+    let Some(choice) = &config.notary else { return Ok((None, None)) };
+    let opened = notary::open(folder.notary(), &choice.signer, &opened.log, ambient).await?;
+    Ok(Some(opened).unzip())
 }
 
 /// What several servers on one log need of each other.
@@ -370,13 +422,7 @@ fn assemble(
     opened: &Opened,
     projection: &Arc<Projection>,
     ambient: Arc<dyn Ambient>,
-    (meters, signers, usage, strangers, (receipts, webhooks)): (
-        Meters,
-        Signers,
-        &KeptUsage,
-        Strangers,
-        (ReceiptRecord, Webhooks),
-    ),
+    (meters, signers, usage, strangers, records): (Meters, Signers, &KeptUsage, Strangers, Records),
     stopping: watch::Receiver<bool>,
 ) -> App {
     let lease = Arc::new(LeaseState::default());
@@ -409,8 +455,9 @@ fn assemble(
         meter: Arc::clone(&usage.meter),
         guard_usage: Arc::clone(&usage.guards),
         fleet: Fleet::new(&usage.server, config.max_staleness, ambient.boot_ms(), strangers),
-        receipts,
-        webhooks,
+        receipts: records.receipts,
+        webhooks: records.webhooks,
+        notary: records.notary,
         link: opened.nats.as_ref().map(|nats| {
             let registry = nats.fleet.clone();
             Arc::new(FleetLink::new(registry, usage.run, &usage.server, config.max_staleness))

@@ -1,5 +1,6 @@
 //! Speaks: stored events in protobuf, notices in CloudEvents JSON, and the keyed tags; the only conversions there are.
 
+mod address;
 #[cfg(test)]
 mod arbitrary;
 mod canonical;
@@ -15,6 +16,7 @@ mod tags;
 mod time;
 mod usage;
 
+pub use address::{Addressed, addressed, stream_of};
 pub use canonical::{Canonical, Parts};
 pub use decode::{Unreadable, decode};
 pub use encode::{READER_LEVEL, encode};

@@ -1,16 +1,19 @@
 //! Kill -9 under load, again and again: `--cycles 1000 --log embedded|nats`; a large import, interrupted: `--import 1000000`;
-//! or faults of every kind around guards: `--faults 200`.
+//! faults of every kind around guards: `--faults 200`; or attacks on archives: `--tamper 1000`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tests::importing::Importing;
 use tests::server::ServerSetup;
+use tests::tamper::Tampering;
 use tests::torture::{FaultRuns, Torture, TorturedLog};
 
 /// Cycles of a run that does not say how many.
 const CYCLES: u64 = 1_000;
-const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED] | --import LINES | --faults RUNS [--seed SEED]";
+const USAGE: &str = "usage: torture [--cycles COUNT] [--log embedded|nats] [--seed SEED] | --import LINES | --faults RUNS [--seed SEED] | --tamper PLACES [--seed SEED]";
+/// Events of a log that is tampered with.
+const TAMPERED_EVENTS: u64 = 100_000;
 
 fn main() -> ExitCode {
     // It is its own victim: started with a verb of `rescind`, it is `rescind`.
@@ -25,6 +28,9 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "{tally}");
         });
         return tell(ran.map(|tally| format!("nobody passed too late: {:?}", tally.sight)));
+    }
+    if let Some(tampering) = parse_tampering(std::env::args().skip(1)) {
+        return tell(tampering.run().map(|attacks| format!("every attack is found and named: {attacks}")));
     }
     let Some(torture) = parse(std::env::args().skip(1)) else {
         let _ = writeln!(io::stderr(), "{USAGE}");
@@ -68,6 +74,16 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Option<FaultRuns> {
         _ => return None,
     };
     Some(FaultRuns { runs, seed, program })
+}
+
+fn parse_tampering(mut words: impl Iterator<Item = String>) -> Option<Tampering> {
+    let places = (words.next()? == "--tamper").then(|| words.next())??.parse().ok()?;
+    let seed = match (words.next().as_deref(), words.next()) {
+        (None, _) => 0,
+        (Some("--seed"), Some(seed)) => seed.parse().ok()?,
+        _ => return None,
+    };
+    Some(Tampering { events: TAMPERED_EVENTS, places, seed })
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Torture> {

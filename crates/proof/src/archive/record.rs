@@ -25,8 +25,11 @@ pub(crate) enum Broken {
     Lost(String),
 }
 
-/// Appends a record.
-pub(super) fn encode(event: &LogEvent, into: &mut Vec<u8>) -> Result<(), String> {
+/// Appends an event's record.
+///
+/// # Errors
+/// A clause on what makes it an event that no log can hold.
+pub fn encode(event: &LogEvent, into: &mut Vec<u8>) -> Result<(), String> {
     let name_len =
         u8::try_from(event.stream.len()).map_err(|_| "its stream's name is too long".to_owned())?;
     if event.payload.len() > MAX_PAYLOAD {
@@ -44,6 +47,37 @@ pub(super) fn encode(event: &LogEvent, into: &mut Vec<u8>) -> Result<(), String>
     let sum = crc32fast::hash(&into[sum_at + 4..]);
     into[sum_at..sum_at + 4].copy_from_slice(&sum.to_le_bytes());
     Ok(())
+}
+
+/// The events of a stream of records, such as a server's. It ends behind the first error.
+pub struct EventRecords<R> {
+    from: R,
+    broken: bool,
+}
+
+impl<R: Read> EventRecords<R> {
+    /// Reads records from here.
+    pub const fn new(from: R) -> Self {
+        Self { from, broken: false }
+    }
+}
+
+impl<R: Read> Iterator for EventRecords<R> {
+    type Item = io::Result<LogEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.broken {
+            return None;
+        }
+        let next = decode(&mut self.from)?.map_err(|broken| match broken {
+            Broken::Io(error) => error,
+            Broken::Altered(reason) | Broken::Lost(reason) => {
+                io::Error::new(io::ErrorKind::InvalidData, reason)
+            }
+        });
+        self.broken = next.is_err();
+        Some(next)
+    }
 }
 
 /// Reads the next record; `None` where the file ends behind a whole one.

@@ -60,6 +60,11 @@ const PAST: &[&Code] = &[&codes::NOT_FOUND, &codes::NOT_THERE_THEN, &codes::UNAV
 /// What a guard is told that may not go on as it is.
 const GUARD: &[&Code] = &[&codes::NOT_FOUND, &codes::GUARD_UNKNOWN, &codes::GUARD_ELSEWHERE];
 
+/// What is met where a notary is asked for.
+const NOTARY: &[&Code] = &[&codes::NO_NOTARY, &codes::NO_CHECKPOINT_YET];
+/// What whoever reads whole events of all tenants meets.
+const READING: &[&Code] = &[&codes::TENANT_NEEDED, &codes::TOO_MANY_CLIENTS];
+
 /// The operations and what each can answer, in sets; one that is not here answers [`ALWAYS`].
 const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
     (
@@ -404,6 +409,26 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             &[&codes::POSITION_NOT_REACHED, &codes::BAD_QUERY, &codes::TOO_MANY_CLIENTS],
         ],
     ),
+    (&["log_checkpoint"], &[ALWAYS, NOTARY]),
+    (&["log_checkpoints"], &[ALWAYS, &[&codes::NO_NOTARY, &codes::UNAVAILABLE]]),
+    (&["log_signers"], &[ALWAYS, &[&codes::NO_NOTARY]]),
+    (&["log_tile"], &[ALWAYS, NOTARY, &[&codes::NO_SUCH_TILE, &codes::UNAVAILABLE]]),
+    (
+        &["log_entries"],
+        &[ALWAYS, OPERATOR, STALE, NOTARY, &[&codes::NO_SUCH_TILE, &codes::UNAVAILABLE], READING],
+    ),
+    (
+        &["log_proof"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            NOTARY,
+            READING,
+            &[&codes::NO_SUCH_EVENT, &codes::PROOF_PENDING, &codes::UNAVAILABLE],
+        ],
+    ),
+    (&["log_records"], &[ALWAYS, OPERATOR, STALE, STREAM, &[&codes::UNAVAILABLE]]),
     (&["ready"], &[ALWAYS, &[&codes::BAD_QUERY]]),
 ];
 

@@ -19,6 +19,7 @@ use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
 use crate::leaks::Signers;
+use crate::notary::Notary;
 use crate::policy::watch::PolicyWatch;
 use crate::usage::{GuardUsage, UsageMeter};
 use crate::webhooks::Webhooks;
@@ -98,6 +99,8 @@ pub(crate) struct App {
     pub(crate) receipts: ReceiptRecord,
     /// Where notices are sent to.
     pub(crate) webhooks: Webhooks,
+    /// What makes the log provable, if this server does.
+    pub(crate) notary: Option<Arc<Notary>>,
     /// Where that stands, if several servers are on the log.
     pub(crate) link: Option<Arc<FleetLink>>,
     /// What the worker that applies policies has seen.

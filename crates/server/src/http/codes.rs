@@ -51,6 +51,9 @@ codes! {
     RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall; one of a tenant outside the operator's scopes is told as missing.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
     NO_SUCH_WEBHOOK = 404 "no_such_webhook", "There is no such webhook on this server", "List them: a webhook is known to the server where it was added, and outside the operator's scopes it is told as missing.";
+    NO_NOTARY = 404 "no_notary", "This server is not the notary of its log", "Ask the server that runs with --notary; on a log in the data folder it is on unless --notary off is said.";
+    NO_SUCH_EVENT = 404 "no_such_event", "There is no event at this position", "Positions count from 1 to the log's head; those of tenants outside the operator's scopes are told as missing.";
+    NO_SUCH_TILE = 404 "no_such_tile", "The tree has no such tile", "Take the size from a checkpoint; the path is as C2SP tlog-tiles writes it, and the position at most the checkpoint's size.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The path does not know this method", "The Allow header names the methods it knows.";
     REQUEST_TIMEOUT = 408 "request_timeout", "The body did not arrive in time; nothing was changed", "Send the whole body at once; it has 5 seconds.";
     IMPORT_IDLE = 408 "import_idle", "Nothing of the import came for 30 seconds; what was told as settled stands", "Send the rest again: lines that were imported are known.";
@@ -117,6 +120,8 @@ codes! {
     TOO_MANY_IMPORTS = 503 "too_many_imports", "As many imports are under way as this server takes at once", "Try again when one of them has ended.";
     POSITION_NOT_REACHED = 503 "position_not_reached", "This server has not heard of the position in min_position yet", "Ask again; if it stays, the position is of another log.";
     VIEW_NOT_READY = 503 "view_not_ready", "The view that answers this is being built", "Ask again; the detail tells how far it is. Verifying is not affected.";
+    PROOF_PENDING = 503 "proof_pending", "No checkpoint covers the event yet", "Ask again: one does within a second of the event.";
+    NO_CHECKPOINT_YET = 503 "no_checkpoint_yet", "Nothing is signed yet", "Ask again: the first checkpoint comes within a second of the first event.";
     RECORD_FAILED = 503 "record_failed", "The record of webhooks cannot be read or written", "Ask again; if it stays, check the disk of the data folder and restart the server.";
     VIEW_FAILED = 503 "view_failed", "The view that answers this cannot be read", "Ask again: a damaged view is rebuilt by itself. Check the disk of the data folder.";
     VERIFY_ONLY = 503 "verify_only", "This server only verifies and takes no commands", "Send the command to a server that runs with --role all.";

@@ -18,6 +18,7 @@ use crate::fleet::{Ending, Receipt, TargetState};
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Params, Shared, invalid};
+use crate::http::log_proof::{ProofJson, proof_of};
 use crate::http::problem::Problem;
 
 /// How long a command waits for the fleet where the client does not say.
@@ -89,6 +90,9 @@ pub(crate) struct ReceiptJson {
     enforced: Vec<EnforcedJson>,
     /// Who may still accept.
     outstanding: Vec<OutstandingJson>,
+    /// Whether it is proven that the event is in the log, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<ProofJson>,
 }
 
 /// A verifier that refuses.
@@ -151,7 +155,13 @@ impl ReceiptJson {
                 .map(|until| until.saturating_sub(boot_ms)),
             enforced,
             outstanding,
+            proof: None,
         }
+    }
+
+    async fn proven(app: &Shared, receipt: &Receipt) -> Self {
+        let proof = Some(proof_of(app, receipt.ending.position).await);
+        Self { proof, ..Self::of(receipt, app.ambient.boot_ms()) }
     }
 }
 
@@ -170,7 +180,7 @@ pub(crate) async fn enforced(
     let ending = Ending { tenant: tenant.clone(), position: changed.position, at: changed.occurred_at };
     let receipt = open(app, ending, changed.repeated);
     let receipt = until_complete(app, receipt, until, strangers).await;
-    Some(ReceiptJson::of(&receipt, app.ambient.boot_ms()))
+    Some(ReceiptJson::proven(app, &receipt).await)
 }
 
 fn open(app: &Shared, ending: Ending, late: bool) -> Receipt {
@@ -278,7 +288,7 @@ pub(crate) async fn show(
             if let Some(kept) = kept(&app, position).await {
                 let tenant = kept["tenant"].as_str().and_then(|tenant| tenant.parse().ok());
                 may_read(&tenant.ok_or_else(unknown)?)?;
-                return Ok(axum::Json(kept).into_response());
+                return Ok(axum::Json(with_proof(&app, kept, position).await).into_response());
             }
             let ending = ending_at(&app, position).await?.ok_or_else(unknown)?;
             may_read(&ending.tenant)?;
@@ -287,7 +297,19 @@ pub(crate) async fn show(
         }
     };
     let receipt = until_complete(&app, receipt, until, strangers).await;
-    Ok(axum::Json(ReceiptAnswer::of(&receipt, app.ambient.boot_ms())).into_response())
+    let answer = ReceiptAnswer::of(&receipt, app.ambient.boot_ms());
+    let receipt = ReceiptJson { proof: Some(proof_of(&app, position).await), ..answer.receipt };
+    Ok(axum::Json(ReceiptAnswer { receipt, ..answer }).into_response())
+}
+
+/// A receipt as it was kept, with the proof as it is now.
+async fn with_proof(app: &Shared, mut kept: Value, position: Position) -> Value {
+    if let Some(members) = kept.as_object_mut() {
+        // A JSON value always serialises.
+        let proof = serde_json::to_value(proof_of(app, position).await).unwrap_or_default();
+        members.insert("proof".to_owned(), proof);
+    }
+    kept
 }
 
 /// The receipt as it was when it was complete. A record that cannot be read is no reason not to say who refuses now.

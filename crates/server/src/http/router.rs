@@ -10,8 +10,8 @@ use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
     amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
-    imports, keys, leaks, metrics, openapi, policies, recalls, receipts, review, revoke, rotations,
-    self_revoke, snapshot, suspend, tenants, usage, verify, webhooks,
+    imports, keys, leaks, log_proof, metrics, openapi, policies, recalls, receipts, records, review, revoke,
+    rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -83,6 +83,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(group(&app, Class::Guard, guards))
         .merge(group(&app, Class::Read, reads))
         .merge(webhook_routes(&app))
+        .merge(transparency_routes(&app))
         .merge(group(&app, Class::Stream, streams))
         .merge(group(&app, Class::Open, open))
         .fallback(no_such_route)
@@ -104,6 +105,20 @@ fn webhook_routes(app: &Arc<App>) -> Router<Arc<App>> {
         ("/v1/webhooks/{webhook_id}/dead-letters", get(webhooks::dead_letters)),
     ];
     group(app, Class::Command, commands).merge(group(app, Class::Read, reads))
+}
+
+/// The log as a transparency log. Static content, most of it for everybody.
+fn transparency_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let reads: [(&str, Route); 6] = [
+        ("/v1/log/checkpoint", get(transparency::checkpoint)),
+        ("/v1/log/checkpoints", get(transparency::checkpoints)),
+        ("/v1/log/signers", get(transparency::signers)),
+        ("/v1/log/proof/{position}", get(log_proof::show)),
+        ("/v1/log/tile/entries/{*index}", get(transparency::entries)),
+        ("/v1/log/tile/{level}/{*index}", get(transparency::tile)),
+    ];
+    let streams: [(&str, Route); 1] = [("/v1/log/records", get(records::records))];
+    group(app, Class::Read, reads).merge(group(app, Class::Stream, streams))
 }
 
 /// Routes of one class behind their edge.

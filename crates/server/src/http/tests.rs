@@ -13,5 +13,6 @@ mod open;
 mod past;
 mod policies;
 mod recalls;
+mod transparency;
 mod usage;
 mod verify;

@@ -50,6 +50,11 @@ impl Folder {
         self.path.join("records")
     }
 
+    /// The tree over the log, and its checkpoints.
+    pub(crate) fn notary(&self) -> PathBuf {
+        self.records().join("notary")
+    }
+
     /// The tenants' seals of an embedded log.
     pub(crate) fn seals(&self) -> PathBuf {
         self.path.join("seals")

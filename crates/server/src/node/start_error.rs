@@ -10,6 +10,7 @@ use eventlog::jetstream::ConnectError;
 use thiserror::Error;
 
 use crate::config::ConfigError;
+use crate::notary::NotaryError;
 
 /// Why a durable is not made.
 #[derive(Debug, Error)]
@@ -75,6 +76,9 @@ pub enum StartError {
     /// The log on NATS cannot be used.
     #[error(transparent)]
     Nats(#[from] ConnectError),
+    /// The notary does not start.
+    #[error("the notary does not start: {0}")]
+    Notary(#[from] NotaryError),
     /// `operator.key` holds something else than a key.
     #[error("{path} holds no key: move it away; if the operator is lost, start once with --recover-operator")]
     OperatorFile {
