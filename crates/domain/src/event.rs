@@ -1,6 +1,6 @@
 //! What happened: the envelope that every event shares, and the events themselves.
 
-use crate::attributes::{Labels, Networks, Owner, Personal};
+use crate::attributes::{Labels, Networks, Owner, OwnerTag, Personal};
 use crate::grant::Grant;
 use crate::ids::{CommandId, EventId, KeyId, Revision, StreamName, Timestamp};
 use crate::key_format::Prefix;
@@ -166,6 +166,8 @@ events! {
     PolicySet(Box<PolicySet>),
     /// A policy holds no longer.
     PolicyRemoved(PolicyRemoved),
+    /// What was sealed about an owner can be read no longer.
+    OwnerErased(OwnerErased),
     /// A key exists from here on.
     KeyIssued(Box<KeyIssued>),
     /// A key of another system is known from here on.
@@ -254,6 +256,15 @@ pub struct PolicySet {
 pub struct PolicyRemoved {
     /// Which.
     pub name: PolicyName,
+}
+
+/// An owner was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnerErased {
+    /// Whom.
+    pub owner: OwnerTag,
+    /// Which seal was destroyed, counted from 1; 0 when nothing was sealed.
+    pub generation: u32,
 }
 
 /// A key was issued.

@@ -239,6 +239,7 @@ impl Key {
             | Event::KeysRecalled(_)
             | Event::PolicySet(_)
             | Event::PolicyRemoved(_)
+            | Event::OwnerErased(_)
             | Event::KeyIssued(_)
             | Event::KeyImported(_) => return None,
         })

@@ -8,6 +8,7 @@ mod close_tenant;
 mod configure_tenant;
 mod digest_text;
 mod end_suspension;
+mod erase_owner;
 mod event;
 mod expire_key;
 mod finish_rotation;
@@ -46,6 +47,7 @@ mod sequences;
 mod set_policy;
 mod suspend_key;
 mod tenant;
+mod texts;
 mod transfer_key;
 mod warn_expiry;
 
@@ -56,11 +58,12 @@ pub use close_tenant::CloseTenant;
 pub use configure_tenant::ConfigureTenant;
 pub use digest_text::DigestTextError;
 pub use end_suspension::EndSuspension;
+pub use erase_owner::{EraseOwner, OwnerTraces, SealTrace};
 pub use event::{
     Actor, Cause, Envelope, Event, ExpiryWarned, KeyExpired, KeyExpiryChanged, KeyFirstUsed, KeyImported,
     KeyIssued, KeyLeaked, KeyReinstated, KeyRelabelled, KeyRenamed, KeyRescoped, KeyRestricted, KeyRevoked,
-    KeyRotated, KeySuspended, KeyTransferred, KeysRecalled, PolicyRemoved, PolicySet, RequestTag,
-    RotationCancelled, RotationFinished, TenantClosed, TenantConfigured, TenantOpened,
+    KeyRotated, KeySuspended, KeyTransferred, KeysRecalled, OwnerErased, PolicyRemoved, PolicySet,
+    RequestTag, RotationCancelled, RotationFinished, TenantClosed, TenantConfigured, TenantOpened,
 };
 pub use expire_key::ExpireKey;
 pub use finish_rotation::{Finish, FinishRotation};
@@ -97,5 +100,6 @@ pub use selector::{Selectable, Selector, SelectorError};
 pub use set_policy::SetPolicy;
 pub use suspend_key::SuspendKey;
 pub use tenant::Tenant;
+pub use texts::{About, Subject, Text, TextField};
 pub use transfer_key::TransferKey;
 pub use warn_expiry::WarnExpiry;

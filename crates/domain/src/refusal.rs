@@ -134,6 +134,20 @@ pub enum Refusal {
     /// The operators' own tenant is never closed, and its keys are always issued here.
     #[error("not in the tenant of operators")]
     NotForOperators,
+    /// An owner is erased once their keys have ended.
+    #[error("the owner has {count} keys that can be used, or could be again")]
+    OwnerHasLiveKeys {
+        /// How many.
+        count: u64,
+        /// Some of them.
+        sample: Vec<KeyId>,
+    },
+    /// Nothing is known of such an owner.
+    #[error("the tenant has no such owner")]
+    NoSuchOwner,
+    /// The owner was erased, and has come to nothing new since.
+    #[error("the owner is erased already")]
+    AlreadyErased,
 }
 
 impl Refusal {
@@ -173,6 +187,9 @@ impl Refusal {
             Self::TooManyPolicies => "too_many_policies",
             Self::NoSuchPolicy { .. } => "no_such_policy",
             Self::NotForOperators => "not_for_operators",
+            Self::OwnerHasLiveKeys { .. } => "owner_has_live_keys",
+            Self::NoSuchOwner => "no_such_owner",
+            Self::AlreadyErased => "already_erased",
         }
     }
 }

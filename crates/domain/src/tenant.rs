@@ -71,8 +71,8 @@ impl Tenant {
             (None, Event::TenantOpened(opened)) => {
                 Ok(Self::opened(id.clone(), opened.name.clone(), opened.prefix.clone()))
             }
-            // A closed tenant takes no command, so nothing can come after.
-            (Some(tenant), event) if !tenant.closed => {
+            // A closed tenant takes no command, so nothing can come after but the erasure of its owners.
+            (Some(tenant), event) if !tenant.closed || matches!(event, Event::OwnerErased(_)) => {
                 let tenant = Self { revision: envelope.revision, ..tenant };
                 tenant.changed_by(event).ok_or_else(misfit)
             }
@@ -89,7 +89,7 @@ impl Tenant {
                 self.leak_response = configured.leak_response;
             }
             Event::TenantClosed(_) => self.closed = true,
-            Event::KeysRecalled(_) => {}
+            Event::KeysRecalled(_) | Event::OwnerErased(_) => {}
             Event::PolicySet(set) => {
                 match self.policies.binary_search_by(|policy| policy.name.cmp(&set.policy.name)) {
                     Ok(at) => self.policies[at] = set.policy.clone(),

@@ -4,7 +4,7 @@ use domain::{
     Actor, Cause, Envelope, Environment, Event, EventId, ExpiryWarned, Grant, KeyExpired, KeyExpiryChanged,
     KeyFirstUsed, KeyId, KeyImported, KeyIssued, KeyLeaked, KeyReinstated, KeyRelabelled, KeyRenamed,
     KeyRescoped, KeyRestricted, KeyRevoked, KeyRotated, KeySuspended, KeyTransferred, KeysRecalled, Label,
-    Labels, LeakResponse, LeakSource, Networks, Owner, OwnerTag, Personal, PersonalText, Policy,
+    Labels, LeakResponse, LeakSource, Networks, Owner, OwnerErased, OwnerTag, Personal, PersonalText, Policy,
     PolicyRemoved, PolicyRules, PolicySet, RequestTag, Revision, RevokeReason, RotationCancelled,
     RotationFinished, RotationRule, ScopeSet, SecretDigest, Selector, StreamName, SuspendReason,
     TenantClosed, TenantConfigured, TenantOpened, Timestamp,
@@ -219,6 +219,10 @@ impl Source {
             })),
             "PolicySet" => Event::PolicySet(Box::new(PolicySet { policy: self.policy() })),
             "PolicyRemoved" => Event::PolicyRemoved(PolicyRemoved { name: self.word().parse().unwrap() }),
+            "OwnerErased" => Event::OwnerErased(OwnerErased {
+                owner: OwnerTag::from_bytes(self.bits().to_be_bytes()),
+                generation: self.number().to_le_bytes()[0].into(),
+            }),
             _ => return None,
         })
     }

@@ -77,6 +77,7 @@ fn event(payload: proto::envelope::Payload) -> Result<Event, Unreadable> {
         Payload::KeysRecalled(stored) => Event::KeysRecalled(Box::new(tenant::recalled(stored)?)),
         Payload::PolicySet(stored) => Event::PolicySet(Box::new(tenant::policy_set(stored)?)),
         Payload::PolicyRemoved(stored) => Event::PolicyRemoved(tenant::policy_removed(&stored)?),
+        Payload::OwnerErased(stored) => Event::OwnerErased(tenant::owner_erased(&stored)?),
         Payload::KeyIssued(stored) => Event::KeyIssued(Box::new(key::issued(stored)?)),
         Payload::KeyImported(stored) => Event::KeyImported(Box::new(key::imported(stored)?)),
         Payload::KeyRenamed(stored) => Event::KeyRenamed(key::renamed(stored)?),

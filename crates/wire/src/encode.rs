@@ -10,7 +10,7 @@ use prost::Message;
 use crate::proto;
 
 /// What this build understands. An event that asks for more is unreadable here.
-pub const READER_LEVEL: u32 = 2;
+pub const READER_LEVEL: u32 = 3;
 
 /// The stored bytes of an event. The same envelope always gives the same bytes.
 #[must_use]
@@ -56,6 +56,7 @@ fn min_reader(envelope: &Envelope) -> u32 {
         | Event::RotationCancelled(_)
         | Event::KeyLeaked(_)
         | Event::ExpiryWarned(_) => 2,
+        Event::OwnerErased(_) => 3,
     };
     let actor = match &envelope.actor {
         Actor::System | Actor::Operator { .. } => 1,
@@ -77,6 +78,7 @@ fn payload(event: &Event) -> proto::envelope::Payload {
         Event::KeysRecalled(event) => Payload::KeysRecalled(tenant::recalled(event)),
         Event::PolicySet(event) => Payload::PolicySet(tenant::policy_set(event)),
         Event::PolicyRemoved(event) => Payload::PolicyRemoved(tenant::policy_removed(event)),
+        Event::OwnerErased(event) => Payload::OwnerErased(tenant::owner_erased(event)),
         Event::KeyIssued(event) => Payload::KeyIssued(key::issued(event)),
         Event::KeyImported(event) => Payload::KeyImported(key::imported(event)),
         Event::KeyRenamed(event) => Payload::KeyRenamed(key::renamed(event)),

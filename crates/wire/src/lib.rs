@@ -12,6 +12,7 @@ pub mod guard;
 mod hex;
 mod notice;
 mod proto;
+mod sealed;
 mod tags;
 mod time;
 mod usage;
@@ -23,6 +24,7 @@ pub use encode::{READER_LEVEL, encode};
 pub use export::{export, export_into, export_unreadable_into};
 pub use hex::{hex, unhex};
 pub use notice::{Heard, Hint, Notice, NoticeData, NoticeKind, NoticeSelector, NoticeUnreadable, notice_of};
+pub use sealed::{Seal, SealedText, UnsealedText};
 pub use tags::TagSecret;
 pub use time::{TimeError, format_rfc3339, parse_rfc3339};
 pub use usage::{

@@ -178,7 +178,11 @@ fn what_an_older_reader_knows_it_goes_on_reading() {
         let first = files::text(&format!("v1/{name}.hex")).lines().next().unwrap_or_default().to_owned();
         let known = ["TenantOpened", "KeyIssued", "KeyExpired"].contains(&envelope.event.name())
             || (name.starts_with("KeyRevoked-") && !name.starts_with("KeyRevoked-by-"));
-        let level = if known { "0801 " } else { "0802 " };
+        let level = match envelope.event.name() {
+            "OwnerErased" => "0803 ",
+            _ if known => "0801 ",
+            _ => "0802 ",
+        };
         assert!(first.starts_with(level), "{name}: {first}");
     }
 }

@@ -51,6 +51,7 @@ fn of_tenants() -> Vec<(&'static str, Value)> {
             json!({"name": "age", "selector": {"all": true}, "rules": {"rotate_after_ms": 180 * DAY_MS}}),
         ),
         ("PolicyRemoved", json!({"name": "senders"})),
+        ("OwnerErased", json!({"owner_tag": TAG, "generation": 2})),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Every golden file and its SHA-256. A row is added with its file and never changed.
-const DIGESTS: [(&str, &str); 113] = [
+const DIGESTS: [(&str, &str); 116] = [
     ("key-ids.txt", "35a2868216f5a911a64fc0841fe13de4d3e9a4c1993ac23a969c9b5ec10d1e03"),
     ("keys-refused.txt", "8829d80a670fff10cc439e0032a0cd9e3f18e214f94943602cb417bba6223eb3"),
     ("keys.txt", "dbcb3e8652f584fa9dfc963fe0480efcce33dbbac02282d55e87e649830db6f7"),
@@ -41,7 +41,9 @@ const DIGESTS: [(&str, &str); 113] = [
     ("notices/transferred.json", "42d8368f1f673a8f98d2128065bae71dfd87338fa19bef8ec39aadbc6c373b1c"),
     ("owner-tags.txt", "8c01d0fbf7a4cad75bbc93190db7b0f7c5da0025415e9156dd294c1fe6f0362d"),
     ("request-tags-2.txt", "9ed1143ae9b19b6f09698af80702f028886a0280c656761825888f31719398fb"),
+    ("request-tags-3.txt", "3fba38e1242d7f60c7a456701ca196b1a9ba0fbf4feba990009130b6d0f966c4"),
     ("request-tags.txt", "58261038f5522db6ed214d9761f9b728734a5f7867ae02d1b266c5802c43b67c"),
+    ("sealed-texts.txt", "29742b99ae3eac6303a4a1c17f0c3ea2363e12940bc6a2a0db9f8e2e63a51e4a"),
     ("v1/ExpiryWarned.hex", "5f0ac548d7132a59132478e587c827b2793e3d5fc45dc5a3415a4178aae54bb0"),
     ("v1/KeyExpired.hex", "7fa3e11af6563c4c9ece786c277aba04956651f57bdaf5e453e1d0e07bbd57f4"),
     ("v1/KeyExpiryChanged-never.hex", "7b5d990030147abc71da36478ae4632143bebf88a5e66a3db90e7025c9ab44ea"),
@@ -113,6 +115,7 @@ const DIGESTS: [(&str, &str); 113] = [
     ("v1/KeysRecalled-superseded.hex", "a929fec072feece3753ea4df71810db3534a8ae7b8cd52461139030395263391"),
     ("v1/KeysRecalled-unused.hex", "c5a0c09d75420a2e039c1f04d1d64179b47458f2ae7f53b9b41d7b1792bf8885"),
     ("v1/KeysRecalled.hex", "371bb6b00b75bbe149d5f6701b269cdf49eed0421fc9bc59e82069171e521a22"),
+    ("v1/OwnerErased.hex", "2d0bfa48913948e236d38e8b2fce69bb3eed796becf3f86e3e5bb5207c03bf3e"),
     ("v1/PolicyRemoved.hex", "1871a3fee3aec2cf55a106881e17cfecc8d7c2019f827f7d480685e49575bcf0"),
     ("v1/PolicySet-minimal.hex", "c6cf04e23380fa5fbf3818c599e035ca8c5eb455f221d37e4758a364c4b8b877"),
     ("v1/PolicySet-sealed.hex", "d05fb6790077c22b83a33b1145feed30d32b3ffcc425c1fe263cb72b441ac05e"),

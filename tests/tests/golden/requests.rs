@@ -1,12 +1,12 @@
 //! The commands that the golden request tags are of.
 
 use domain::{
-    CancelRotation, ChangeExpiry, CloseTenant, ConfigureTenant, EndSuspension, Environment, ExpireKey,
-    Finish, FinishRotation, Grant, ImportKey, IssueKey, Issuer, KeyId, Label, Labels, LeakResponse,
-    MarkFirstUsed, Networks, OpenTenant, Owner, OwnerTag, Personal, PersonalText, Policy, PolicyRules,
-    RecallKeys, ReinstateKey, RelabelKey, RemovePolicy, RenameKey, ReportLeak, RequestTag, RescopeKey,
-    RestrictKey, RevokeKey, RevokeReason, RotateKey, RotationRule, ScopeSet, SecretDigest, Selector,
-    SetPolicy, SuspendKey, SuspendReason, TenantId, Timestamp, TransferKey, WarnExpiry, Widening,
+    CancelRotation, ChangeExpiry, CloseTenant, ConfigureTenant, EndSuspension, Environment, EraseOwner,
+    ExpireKey, Finish, FinishRotation, Grant, ImportKey, IssueKey, Issuer, KeyId, Label, Labels,
+    LeakResponse, MarkFirstUsed, Networks, OpenTenant, Owner, OwnerTag, Personal, PersonalText, Policy,
+    PolicyRules, RecallKeys, ReinstateKey, RelabelKey, RemovePolicy, RenameKey, ReportLeak, RequestTag,
+    RescopeKey, RestrictKey, RevokeKey, RevokeReason, RotateKey, RotationRule, ScopeSet, SecretDigest,
+    Selector, SetPolicy, SuspendKey, SuspendReason, TenantId, Timestamp, TransferKey, WarnExpiry, Widening,
 };
 use wire::TagSecret;
 
@@ -185,6 +185,13 @@ fn tenant_command(secret: &TagSecret, command: &str) -> Option<RequestTag> {
         "set-policy-minimal" => {
             let rules = PolicyRules { rotate_after_ms: Some(180 * DAY_MS), ..PolicyRules::default() };
             set("age", Selector::ALL, rules)
+        }
+        "erase-owner" => {
+            let tag = std::array::from_fn(|at| 0xf0 + u8::try_from(at).unwrap());
+            secret.request_tag(&EraseOwner { tenant, owner: OwnerTag::from_bytes(tag) })
+        }
+        "erase-owner-another" => {
+            secret.request_tag(&EraseOwner { tenant, owner: OwnerTag::from_bytes([7; 16]) })
         }
         "remove-policy" => secret.request_tag(&RemovePolicy { tenant, name: "senders".parse().unwrap() }),
         _ => return None,

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use domain::{
-    CommandId, Environment, IssueKey, KeyFormatError, KeyId, ParsedKey, PlainSecret, Prefix, TenantId,
-    digest_key, format_key,
+    CommandId, Environment, EventId, IssueKey, KeyFormatError, KeyId, Owner, OwnerTag, ParsedKey, Personal,
+    PersonalText, PlainSecret, Prefix, StreamName, TenantId, TextField, digest_key, format_key,
 };
-use wire::TagSecret;
+use wire::{Seal, TagSecret};
 
 use crate::files::{hex, rows, unhex};
 use crate::requests;
@@ -83,11 +83,48 @@ fn an_owners_tag_is_an_hmac_under_the_tenants_secret() {
 #[test]
 fn a_commands_tag_is_an_hmac_under_the_tenants_secret() {
     let mut tags = HashSet::new();
-    for row in ["request-tags.txt", "request-tags-2.txt"].into_iter().flat_map(rows) {
+    for row in ["request-tags.txt", "request-tags-2.txt", "request-tags-3.txt"].into_iter().flat_map(rows) {
         let [secret, tag, command] =
             row.split(' ').collect::<Vec<_>>().try_into().expect("three words a row");
         let secret = TagSecret::from_seal(&unhex(secret)).expect("32 bytes");
         assert_eq!(hex(&requests::tag(&secret, command).to_bytes()), tag, "{command}");
         assert!(tags.insert(tag.to_owned()), "{command} has the tag of another");
+    }
+}
+
+#[test]
+fn a_text_is_sealed_and_opened_in_the_published_form() {
+    let tenant: TenantId = "acme".parse().unwrap();
+    let tag = OwnerTag::from_bytes(std::array::from_fn(|at| 0xf0 + u8::try_from(at).unwrap()));
+    let event: EventId = "01JDA7W5W7ABCDEFGHJKMNPQRS".parse().unwrap();
+    let of_key: StreamName = "acme.01JDA7W5W6M4Q0T3S8V2N9X1YZ".parse().unwrap();
+    for row in rows("sealed-texts.txt") {
+        let [name, generation, sealed, text] =
+            row.splitn(4, ' ').collect::<Vec<_>>().try_into().expect("three words and a text a row");
+        let seal =
+            Seal::new(std::array::from_fn(|at| 1 + u8::try_from(at).unwrap()), generation.parse().unwrap());
+        let plain = Personal::Plain(PersonalText::note(text).unwrap());
+        let (field, stream) = match name {
+            "owner" | "owner-again" => {
+                let mut owner = Owner { tag, name: plain };
+                seal.seal_owner(&tenant, &mut owner);
+                assert_eq!(owner.name, Personal::Sealed(unhex(sealed)), "{name}");
+                assert_eq!(seal.open_owner(&tenant, &owner).unwrap().as_str(), text, "{name}");
+                continue;
+            }
+            "name" => (TextField::Name, of_key.clone()),
+            "note" => (TextField::Note, of_key.clone()),
+            "url" => (TextField::Url, of_key.clone()),
+            "operator-network" => (TextField::OperatorNetwork, of_key.clone()),
+            "holder-network" => (TextField::HolderNetwork, of_key.clone()),
+            "tenant-name" => (TextField::TenantName, StreamName::Tenant(tenant.clone())),
+            "tenant-note" => (TextField::TenantNote, StreamName::Tenant(tenant.clone())),
+            "recall-note" => (TextField::RecallNote, StreamName::Tenant(tenant.clone())),
+            other => panic!("seal the text of {other} here"),
+        };
+        let mut value = plain;
+        seal.seal((&stream, event), (field, tag), &mut value);
+        assert_eq!(value, Personal::Sealed(unhex(sealed)), "{name}");
+        assert_eq!(seal.open(&stream, &unhex(sealed)).unwrap().as_str(), text, "{name}");
     }
 }

@@ -1,7 +1,8 @@
 //! The commands on a tenant.
 
 use domain::{
-    CloseTenant, ConfigureTenant, LeakResponse, OpenTenant, PolicyRules, RecallKeys, RemovePolicy, SetPolicy,
+    CloseTenant, ConfigureTenant, EraseOwner, LeakResponse, OpenTenant, PolicyRules, RecallKeys,
+    RemovePolicy, SetPolicy,
 };
 
 use super::{Canonical, Parts};
@@ -52,6 +53,13 @@ impl Canonical for RemovePolicy {
     fn write(&self, parts: &mut Parts) {
         parts.command("RemovePolicy", &self.tenant);
         parts.text(self.name.as_str());
+    }
+}
+
+impl Canonical for EraseOwner {
+    fn write(&self, parts: &mut Parts) {
+        parts.command("EraseOwner", &self.tenant);
+        parts.bytes(&self.owner.to_bytes());
     }
 }
 

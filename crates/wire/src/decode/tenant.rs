@@ -1,8 +1,8 @@
 //! The events of a tenant, as they are read back.
 
 use domain::{
-    KeysRecalled, Label, Policy, PolicyRemoved, PolicyRules, PolicySet, Selector, TenantClosed,
-    TenantConfigured, TenantOpened,
+    KeysRecalled, Label, OwnerErased, OwnerTag, Policy, PolicyRemoved, PolicyRules, PolicySet, Selector,
+    TenantClosed, TenantConfigured, TenantOpened,
 };
 
 use super::{Unreadable, field, parts};
@@ -59,6 +59,11 @@ pub(super) fn policy_set(stored: proto::PolicySet) -> Result<PolicySet, Unreadab
 
 pub(super) fn policy_removed(stored: &proto::PolicyRemoved) -> Result<PolicyRemoved, Unreadable> {
     Ok(PolicyRemoved { name: stored.name.parse().map_err(|_| field("policy_removed.name"))? })
+}
+
+pub(super) fn owner_erased(stored: &proto::OwnerErased) -> Result<OwnerErased, Unreadable> {
+    let owner = OwnerTag::from_bytes(parts::bytes16(&stored.owner_tag, "owner_erased.owner_tag")?);
+    Ok(OwnerErased { owner, generation: stored.generation })
 }
 
 fn selector(stored: proto::Selector) -> Result<Selector, Unreadable> {

@@ -39,7 +39,7 @@ fn check(change: impl FnOnce(&mut proto::Envelope), expected: Unreadable) {
 fn what_cannot_be_read_is_named() {
     assert!(decode(&stream(), &stored().encode_to_vec()).is_ok());
     assert_eq!(decode(&stream(), b"\xff\xff\xff"), Err(Unreadable::NotAnEnvelope));
-    check(|e| e.min_reader = 3, Unreadable::ReaderLevel { needed: 3 });
+    check(|e| e.min_reader = 4, Unreadable::ReaderLevel { needed: 4 });
     check(|e| e.payload = None, Unreadable::UnknownEvent);
     check(|e| e.tenant = "other".to_owned(), Unreadable::WrongStream);
     check(|e| e.key_id.clear(), Unreadable::WrongStream);
@@ -117,6 +117,7 @@ fn a_field_of_a_tenants_event_that_no_writer_makes_is_named() {
                 name: e.name.clone(), selector: e.selector.clone(), ..proto::PolicySet::default()
             } => "policy_set";
         PolicyRemoved: |e| e.name.clear() => "policy_removed.name";
+        OwnerErased: |e| e.owner_tag.truncate(15) => "owner_erased.owner_tag";
     }
 }
 

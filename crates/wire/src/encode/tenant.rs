@@ -1,7 +1,8 @@
 //! The events of a tenant, as they are stored.
 
 use domain::{
-    KeysRecalled, PolicyRemoved, PolicySet, Selector, TenantClosed, TenantConfigured, TenantOpened,
+    KeysRecalled, OwnerErased, PolicyRemoved, PolicySet, Selector, TenantClosed, TenantConfigured,
+    TenantOpened,
 };
 
 use super::parts;
@@ -55,6 +56,10 @@ pub(super) fn policy_set(event: &PolicySet) -> proto::PolicySet {
 
 pub(super) fn policy_removed(event: &PolicyRemoved) -> proto::PolicyRemoved {
     proto::PolicyRemoved { name: event.name.to_string() }
+}
+
+pub(super) fn owner_erased(event: &OwnerErased) -> proto::OwnerErased {
+    proto::OwnerErased { owner_tag: event.owner.to_bytes().to_vec(), generation: event.generation }
 }
 
 fn selector(selector: &Selector) -> proto::Selector {

@@ -3,6 +3,7 @@
 use domain::{Event, Grant, KeyId, PolicyRules, PolicySet, Prefix, RotationRule};
 
 use super::object::Object;
+use crate::hex::hex;
 
 impl Object<'_> {
     pub(super) fn event(&mut self, event: &Event) {
@@ -24,6 +25,10 @@ impl Object<'_> {
             }
             Event::PolicySet(set) => self.policy(set),
             Event::PolicyRemoved(removed) => self.put("name", removed.name.as_str()),
+            Event::OwnerErased(erased) => {
+                self.put("generation", erased.generation);
+                self.put("owner_tag", hex(&erased.owner.to_bytes()));
+            }
             Event::KeyIssued(issued) => {
                 let origin = Origin {
                     issued_by: issued.issuer,

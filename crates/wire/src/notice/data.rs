@@ -109,6 +109,7 @@ impl NoticeData {
             | Event::TenantConfigured(_)
             | Event::PolicySet(_)
             | Event::PolicyRemoved(_)
+            | Event::OwnerErased(_)
             | Event::KeyRenamed(_)
             | Event::KeyFirstUsed(_)
             | Event::RotationCancelled(_) => self,

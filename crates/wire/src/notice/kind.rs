@@ -103,6 +103,7 @@ impl NoticeKind {
             | Event::TenantConfigured(_)
             | Event::PolicySet(_)
             | Event::PolicyRemoved(_)
+            | Event::OwnerErased(_)
             | Event::KeyRenamed(_)
             | Event::KeyFirstUsed(_)
             | Event::RotationCancelled(_) => return None,

@@ -1,9 +1,9 @@
 //! The golden events of a tenant.
 
 use domain::{
-    Cause, Envelope, Environment, Event, KeysRecalled, Label, LeakResponse, Personal, Policy, PolicyRemoved,
-    PolicyRules, PolicySet, Revision, RevokeReason, ScopeSet, Selector, TenantClosed, TenantConfigured,
-    TenantOpened,
+    Cause, Envelope, Environment, Event, KeysRecalled, Label, LeakResponse, OwnerErased, Personal, Policy,
+    PolicyRemoved, PolicyRules, PolicySet, Revision, RevokeReason, ScopeSet, Selector, TenantClosed,
+    TenantConfigured, TenantOpened,
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) fn golden() -> Vec<Golden> {
-    [opened(), configured(), closed(), recalled(), policies()].concat()
+    [opened(), configured(), closed(), recalled(), policies(), erased()].concat()
 }
 
 fn opened() -> Vec<Golden> {
@@ -56,6 +56,11 @@ fn closed() -> Vec<Golden> {
         ("TenantClosed-minimal".to_owned(), closed(None)),
         ("TenantClosed-sealed".to_owned(), closed(Some(sealed()))),
     ]
+}
+
+fn erased() -> Vec<Golden> {
+    let erased = OwnerErased { owner: owner(sealed()).tag, generation: 2 };
+    vec![("OwnerErased".to_owned(), later(6, "erase-list-sender", Event::OwnerErased(erased)))]
 }
 
 fn owned(name: Personal) -> Selector {
