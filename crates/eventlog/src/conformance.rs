@@ -8,6 +8,7 @@ mod given;
 mod reading;
 mod repeating;
 mod sealing;
+mod subjects;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -86,6 +87,18 @@ pub async fn conformance_of_seals(fresh: impl AsyncFn() -> [Arc<dyn SealStore>; 
         sealing::racing_writers_are_answered_the_same(&fresh().await),
     )
     .await;
+    subject_cases(&fresh).await;
+}
+
+async fn subject_cases(fresh: &impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
+    use subjects as case;
+    named("subjects::a_whole_seal_stays", case::a_whole_seal_stays(&fresh().await)).await;
+    named("subjects::each_has_its_own", case::each_has_its_own(&fresh().await)).await;
+    named("subjects::racing_writers_share_one", case::racing_writers_share_one(&fresh().await)).await;
+    named("subjects::destroyed_stays_destroyed", case::destroyed_stays_destroyed(&fresh().await)).await;
+    named("subjects::only_the_generation_named", case::only_the_generation_named(&fresh().await)).await;
+    named("subjects::what_never_was_is_destroyed", case::what_never_was_is_destroyed(&fresh().await)).await;
+    named("subjects::many_at_once", case::many_at_once(&fresh().await)).await;
 }
 
 /// Puts the case's name before whatever it panicked with.

@@ -7,6 +7,7 @@ mod record;
 mod seals;
 mod storage;
 mod store;
+mod subjects;
 mod writer;
 
 use std::fmt;

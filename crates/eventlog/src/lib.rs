@@ -10,6 +10,7 @@ mod foreign;
 pub mod jetstream;
 mod memory;
 mod port;
+mod subject_name;
 
 pub use conformance::{LogPlace, conformance, conformance_of_seals};
 pub use embedded::{EmbeddedLog, EmbeddedSeals, OpenError};
@@ -18,5 +19,5 @@ pub use foreign::{ForeignPanic, catch_foreign, foreign_code};
 pub use memory::{MemoryLog, MemorySeals};
 pub use port::{
     AppendError, Durability, EventLog, Follower, NewEvent, Outcome, Pulse, Queue, ReadError, Recorded,
-    SealStore, StreamId, StreamIdError, StreamWrite, Unit,
+    SealStore, StreamId, StreamIdError, StreamWrite, SubjectSeal, Unit,
 };

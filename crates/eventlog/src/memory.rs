@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{LogId, Position, TenantId};
+use domain::{LogId, OwnerTag, Position, Subject, TenantId};
 use tokio::sync::Notify;
 
 use crate::port::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId,
-    Unit,
+    SubjectSeal, Unit,
 };
 
 /// The most events one [`Follower::next`] answers: enough to be fast, small enough to take turns with others.
@@ -198,18 +198,28 @@ impl Follower for MemoryFollower {
 /// Seals in memory. A clone is a second handle on the same store.
 #[derive(Clone, Default)]
 pub struct MemorySeals {
-    seals: Arc<Mutex<HashMap<TenantId, Vec<u8>>>>,
+    seals: Arc<Mutex<Seals>>,
+}
+
+#[derive(Default)]
+struct Seals {
+    tenants: HashMap<TenantId, Vec<u8>>,
+    subjects: HashMap<Subject, SubjectSeal>,
 }
 
 impl std::fmt::Debug for MemorySeals {
     /// Seals are secrets: only how many there are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemorySeals").field("tenants", &self.seals().len()).finish()
+        let seals = self.seals();
+        f.debug_struct("MemorySeals")
+            .field("tenants", &seals.tenants.len())
+            .field("subjects", &seals.subjects.len())
+            .finish()
     }
 }
 
 impl MemorySeals {
-    fn seals(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<u8>>> {
+    fn seals(&self) -> MutexGuard<'_, Seals> {
         self.seals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -217,11 +227,44 @@ impl MemorySeals {
 #[async_trait]
 impl SealStore for MemorySeals {
     async fn seal(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.seals().get(tenant).cloned())
+        Ok(self.seals().tenants.get(tenant).cloned())
     }
 
     async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError> {
-        Ok(self.seals().entry(tenant.clone()).or_insert_with(|| seal.to_vec()).clone())
+        Ok(self.seals().tenants.entry(tenant.clone()).or_insert_with(|| seal.to_vec()).clone())
+    }
+
+    async fn subject_seals(
+        &self,
+        tenant: &TenantId,
+        owners: &[OwnerTag],
+    ) -> Result<Vec<Option<SubjectSeal>>, ReadError> {
+        let seals = self.seals();
+        let of = |owner: &OwnerTag| Subject { tenant: tenant.clone(), owner: *owner };
+        Ok(owners.iter().map(|owner| seals.subjects.get(&of(owner)).cloned()).collect())
+    }
+
+    async fn put_subject_seal(
+        &self,
+        subject: &Subject,
+        offered: &SubjectSeal,
+    ) -> Result<SubjectSeal, ReadError> {
+        let mut seals = self.seals();
+        match seals.subjects.get(subject) {
+            Some(stands) if stands.outlasts(offered) => Ok(stands.clone()),
+            _ => {
+                seals.subjects.insert(subject.clone(), offered.clone());
+                Ok(offered.clone())
+            }
+        }
+    }
+
+    async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
+        let mut seals = self.seals();
+        if seals.subjects.get(subject).is_none_or(|stands| stands.generation <= generation) {
+            seals.subjects.insert(subject.clone(), SubjectSeal::destroyed(generation));
+        }
+        Ok(())
     }
 }
 

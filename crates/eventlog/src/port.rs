@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{EventId, LogId, Position, TenantId, Timestamp};
+use domain::{EventId, LogId, OwnerTag, Position, Subject, TenantId, Timestamp};
 use thiserror::Error;
 
 /// One append-only, totally ordered history.
@@ -83,7 +83,14 @@ pub trait Follower: Send {
     async fn next(&mut self) -> Result<Vec<Recorded>, ReadError>;
 }
 
-/// Where the tenants' seals are kept: small secrets that open what the log holds. Written once, never changed.
+/// Where seals are kept: small secrets outside the log that open what it holds, so that they can be destroyed.
+///
+/// A **tenant's** seal is written once and never changed. A **subject's** has generations, from 1: it is whole until it is
+/// destroyed, and the next one is another secret. A whole seal is never replaced, and what was destroyed never comes back.
+///
+/// **Durability.** What a method answers, or has done, survives kill -9 and power loss of the node as the log does.
+///
+/// **Concurrency.** Two handles on one store behave as one, in one process or in two.
 #[async_trait]
 pub trait SealStore: Send + Sync + fmt::Debug {
     /// The seal of a tenant, if one was ever put.
@@ -98,6 +105,68 @@ pub trait SealStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError::Unavailable`] when the store cannot be written; asking again is safe.
     async fn put_seal_once(&self, tenant: &TenantId, seal: &[u8]) -> Result<Vec<u8>, ReadError>;
+
+    /// The newest seal of each of these owners of a tenant, at the owner's place; none where there never was one.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the store cannot be read.
+    async fn subject_seals(
+        &self,
+        tenant: &TenantId,
+        owners: &[OwnerTag],
+    ) -> Result<Vec<Option<SubjectSeal>>, ReadError>;
+
+    /// Puts a subject's seal unless it has a whole one, or a newer one than `offered`, and answers the one that it has now.
+    /// Durable on return. Of racing writers all are answered the same.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the store cannot be written; asking again is safe.
+    async fn put_subject_seal(
+        &self,
+        subject: &Subject,
+        offered: &SubjectSeal,
+    ) -> Result<SubjectSeal, ReadError>;
+
+    /// Destroys a subject's seal of this generation, and keeps that it was destroyed; a newer one stays. On return its
+    /// secret is nowhere in the store, as far as the store can tell. Safe to ask again.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when that is not certain; asking again is safe.
+    async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError>;
+}
+
+/// One generation of a subject's seal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubjectSeal {
+    /// Which, from 1.
+    pub generation: u32,
+    /// Its secret; none once it was destroyed.
+    pub secret: Option<[u8; SubjectSeal::LEN]>,
+}
+
+impl SubjectSeal {
+    /// Bytes of a secret.
+    pub const LEN: usize = 32;
+
+    /// A seal that was destroyed.
+    #[must_use]
+    pub const fn destroyed(generation: u32) -> Self {
+        Self { generation, secret: None }
+    }
+
+    /// Whether it stays although `offered` is to be put.
+    #[must_use]
+    pub const fn outlasts(&self, offered: &Self) -> bool {
+        self.secret.is_some() || self.generation >= offered.generation
+    }
+}
+
+impl fmt::Debug for SubjectSeal {
+    /// Never the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = if self.secret.is_some() { "whole" } else { "destroyed" };
+        write!(f, "SubjectSeal({} {is})", self.generation)
+    }
 }
 
 /// What is written together or not at all: one stream's events, or two streams'.

@@ -1,4 +1,4 @@
-//! The tenants' seals: a folder with one file a tenant, each written once.
+//! Seals: a folder with one file a tenant, each written once, and one file for all subjects.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::TenantId;
+use domain::{OwnerTag, Subject, TenantId};
 
-use crate::port::{ReadError, SealStore};
+use super::subjects::{SubjectFile, Waiting};
+use crate::port::{ReadError, SealStore, SubjectSeal};
 
 /// The most unfinished files of one tenant: as many writers at once and crashes in the middle as can be meant.
 const MAX_DRAFTS: u32 = 1000;
@@ -20,6 +21,8 @@ const MAX_DRAFTS: u32 = 1000;
 #[derive(Clone, Debug)]
 pub struct EmbeddedSeals {
     folder: Arc<Path>,
+    subjects: Arc<SubjectFile>,
+    waiting: Arc<Waiting>,
 }
 
 impl EmbeddedSeals {
@@ -34,7 +37,8 @@ impl EmbeddedSeals {
             fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
             super::storage::sync_folder_of(folder)?;
         }
-        Ok(Self { folder: folder.into() })
+        let subjects = Arc::new(SubjectFile::create(folder)?);
+        Ok(Self { folder: folder.into(), subjects, waiting: Arc::default() })
     }
 
     fn path(&self, tenant: &TenantId) -> PathBuf {
@@ -107,4 +111,34 @@ impl SealStore for EmbeddedSeals {
         let seal = seal.to_vec();
         self.blocking(tenant, move |this, tenant| this.put_once(tenant, &seal)).await
     }
+
+    async fn subject_seals(
+        &self,
+        tenant: &TenantId,
+        owners: &[OwnerTag],
+    ) -> Result<Vec<Option<SubjectSeal>>, ReadError> {
+        let of = |owner: &OwnerTag| Subject { tenant: tenant.clone(), owner: *owner };
+        let (subjects, file) = (owners.iter().map(of).collect::<Vec<_>>(), Arc::clone(&self.subjects));
+        let read = tokio::task::spawn_blocking(move || file.read(&subjects)).await;
+        read.map_err(io::Error::other).flatten().map_err(|error| subjects_away(&error))
+    }
+
+    async fn put_subject_seal(
+        &self,
+        subject: &Subject,
+        offered: &SubjectSeal,
+    ) -> Result<SubjectSeal, ReadError> {
+        let put = self.waiting.put(&self.subjects, subject.clone(), offered.clone()).await;
+        put.map_err(|error| subjects_away(&error))
+    }
+
+    async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
+        let (subject, file) = (subject.clone(), Arc::clone(&self.subjects));
+        let destroyed = tokio::task::spawn_blocking(move || file.destroy(&subject, generation)).await;
+        destroyed.map_err(io::Error::other).flatten().map_err(|error| subjects_away(&error))
+    }
+}
+
+fn subjects_away(error: &io::Error) -> ReadError {
+    ReadError::Unavailable { reason: format!("the seals of subjects: {error}") }
 }
