@@ -14,6 +14,7 @@ use wire::Hint;
 use crate::ambient::Ambient;
 use crate::lease::LeaseState;
 use crate::outcome::CommandError;
+use crate::seals::Seals;
 use crate::tag_secrets::TagSecrets;
 use crate::tenant_states::TenantStates;
 
@@ -30,6 +31,7 @@ pub struct Application {
     pub(crate) index: Arc<KeyIndex>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) tag_secrets: TagSecrets,
+    pub(crate) seals: Seals,
     pub(crate) tenant_states: TenantStates,
     pub(crate) lease: Arc<LeaseState>,
     /// See [`Self::alone_among_operators`].
@@ -63,7 +65,8 @@ impl Application {
             log,
             index,
             ambient,
-            tag_secrets: TagSecrets::new(seals),
+            tag_secrets: TagSecrets::new(Arc::clone(&seals)),
+            seals: Seals::new(seals),
             tenant_states: TenantStates::default(),
             lease,
             last_operator: Mutex::new(()),
@@ -88,6 +91,12 @@ impl Application {
             let hint = Hint { log_id: self.log.log_id(), tenant: tenant.clone(), key_id, position, at };
             hints.say(tenant, &key_id.to_string(), hint.to_cloud_event().into());
         }
+    }
+
+    /// What opens texts about people.
+    #[must_use]
+    pub const fn seals(&self) -> &Seals {
+        &self.seals
     }
 
     /// Whether the last command that reached the log could not be written to it.

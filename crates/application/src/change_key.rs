@@ -10,6 +10,7 @@ use wire::Canonical;
 use crate::application::Application;
 use crate::history::History;
 use crate::outcome::{Changed, CommandError, Request};
+use crate::seals::Closed;
 
 /// How often a command is decided anew because another event came first. Each round lost means that some other command on
 /// the same key won; ten in a row is a client in a loop.
@@ -73,6 +74,15 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// A name that nobody can read any more is none for a successor: sealed bytes open in their own place only.
+    pub(crate) fn drop_sealed_name(&mut self) {
+        if let Some(life) = &mut self.life
+            && life.grant.name.as_ref().is_some_and(|name| name.plain().is_none())
+        {
+            life.grant.name = None;
+        }
+    }
+
     /// The key's life, which a command that asked for it can count on.
     ///
     /// # Errors
@@ -123,7 +133,7 @@ impl Application {
                 Err(_) => continue,
             };
             let at = (state.last, state.key.revision);
-            let draft = self.draft((request, tag), on.stream(), at, now, events);
+            let draft = self.draft((request, tag), on.stream(), at, now, events).about(state.key.owner);
             let revision = draft.envelopes.last().map_or(state.key.revision, |last| last.revision);
             match self.append([draft], on.queue, &request.command_id, None).await? {
                 Outcome::Appended { positions } => {
@@ -198,7 +208,22 @@ impl Application {
         if recalled().is_some_and(|state| state.last >= history.last() || !key.has_ended()) {
             key.standing = Standing::Recalled;
         }
-        Ok(Some(State { key, last: history.last(), read: true, life: history.life() }))
+        let mut state = State { key, last: history.last(), read: true, life: history.life() };
+        // What takes a key away does not look at texts, and must not wait for them.
+        if on.needs == Needs::Life && on.queue == Queue::Normal {
+            self.open_name(&mut state).await?;
+        }
+        Ok(Some(state))
+    }
+}
+
+impl Application {
+    /// Makes a key's name readable, if anybody can still read it: to be compared with another, or given to a successor.
+    pub(crate) async fn open_name(&self, state: &mut State) -> Result<(), CommandError> {
+        let State { key, life: Some(life), .. } = state else { return Ok(()) };
+        let Some(value) = life.grant.name.as_mut() else { return Ok(()) };
+        let name = Closed::Text { tenant: &key.tenant, key_id: Some(key.key_id), value };
+        self.seals.open(vec![name]).await.map_err(|error| CommandError::unavailable(&error))
     }
 }
 

@@ -7,6 +7,7 @@ use wire::Canonical;
 use crate::application::Application;
 use crate::change_key::{MAX_ROUNDS, busy};
 use crate::outcome::{Changed, CommandError, Request};
+use crate::seals::Closed;
 
 impl Application {
     /// Decides and appends until the event stands, a rule says no, or the rounds are used up. The state is the log's own:
@@ -34,7 +35,11 @@ impl Application {
                 return Ok(changed);
             }
             let now = self.ambient.now();
-            let event = decide(&state.tenant, now)?;
+            let event = match queue {
+                // What is asked for is compared with what stands.
+                Queue::Normal => decide(&self.readable(&state.tenant).await?, now)?,
+                Queue::Urgent | Queue::Background => decide(&state.tenant, now)?,
+            };
             let at = (state.last, state.tenant.revision);
             let draft = self.draft((request, tag), stream.clone(), at, now, vec![event]);
             let revision = state.tenant.revision.next();
@@ -47,5 +52,19 @@ impl Application {
             }
         }
         Err(busy())
+    }
+
+    /// A tenant with its texts opened, as far as anybody can.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the seals cannot be read now.
+    pub async fn readable(&self, tenant: &Tenant) -> Result<Tenant, CommandError> {
+        let mut tenant = tenant.clone();
+        let Tenant { id, name, policies, .. } = &mut tenant;
+        let name = name.as_mut().map(|value| Closed::Text { tenant: id, key_id: None, value });
+        let owners = policies.iter_mut().filter_map(|policy| policy.selector.owner.as_mut());
+        let texts = name.into_iter().chain(owners.map(|owner| Closed::Owner(id, owner))).collect();
+        self.seals.open(texts).await.map_err(|error| CommandError::unavailable(&error))?;
+        Ok(tenant)
     }
 }

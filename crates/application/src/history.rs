@@ -1,8 +1,8 @@
 //! What a stream says when it is read from the log itself: the state it makes, and whether a command id stands in it.
 
 use domain::{
-    CommandId, Envelope, Event, Key, KeyId, LeakResponse, Life, Position, RequestTag, Revision, Standing,
-    StreamName, Tenant, TenantId, standing_after,
+    CommandId, Envelope, Event, Key, KeyId, LeakResponse, Life, OwnerErased, Position, RequestTag, Revision,
+    Standing, StreamName, Tenant, TenantId, standing_after,
 };
 use eventlog::{ReadError, StreamId};
 use tracing::error;
@@ -127,6 +127,14 @@ impl History {
         self.envelopes().fold(tenant, |tenant, envelope| {
             let before = tenant.clone();
             Tenant::evolve(tenant, envelope).ok().or(before)
+        })
+    }
+
+    /// The erasures that stand here.
+    pub(crate) fn erasures(&self) -> impl Iterator<Item = OwnerErased> {
+        self.envelopes().filter_map(|envelope| match &envelope.event {
+            Event::OwnerErased(erased) => Some(*erased),
+            _ => None,
         })
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    Environment, Event, Key, KeyId, Label, Personal, PersonalText, Position, Reach, RecallKeys, RevokeReason,
-    Scope, Selector, StreamName, TenantId,
+    Environment, Event, Key, KeyId, Label, Owner, OwnerTag, Personal, PersonalText, Position, Reach,
+    RecallKeys, RevokeReason, Scope, Selector, StreamName, TenantId,
 };
 use eventlog::Queue;
 use wire::TagSecret;
@@ -15,9 +15,12 @@ use crate::asked_grant::owner;
 use crate::cascade::{Cascaded, Like};
 use crate::outcome::{Changed, CommandError, Request};
 use crate::recall_token::RecallToken;
+use crate::seals::Closed;
 
 /// How many keys a preview, or a refusal to act on one, shows by name.
 const SAMPLE: usize = 20;
+/// How many owners a preview names, the most keys first; more than anybody is shown.
+const MAX_NAMED: usize = 1_000;
 /// How many keys that changed since a preview are looked at one by one; with more, whoever saw it has to look again.
 const MAX_COMPARED: usize = 1_000;
 
@@ -129,20 +132,40 @@ impl Application {
         self.tenant_state(tenant).await?;
         let selector = selector.tagged(&secret);
         let position = self.index.applied();
-        let (mut by_owner, mut by_service, mut keys) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (mut owners, mut by_service, mut keys) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         self.index.for_each_matching(tenant, &selector, |key| {
             // Issued or changed while we look: not of this position, so not shown.
             if key.last > position {
                 return;
             }
-            *by_owner.entry(shown(&key.owner.name, key.owner.tag)).or_insert(0) += 1;
+            owners.entry(key.owner.tag).or_insert_with(|| (Arc::clone(key.owner), 0)).1 += 1;
             if let Some(label) = key.labels.iter().find(|label| label.name() == "service") {
                 *by_service.entry(label.value().to_owned()).or_insert(0) += 1;
             }
             keys.push(key.key_id);
         });
         let token = RecallToken::sign(&secret, tenant, &selector, position, self.ambient.now());
+        let by_owner = self.named(tenant, owners).await?;
         Ok(RecallPreview { position, count: keys.len(), by_owner, by_service, keys, token })
+    }
+
+    /// The counts under the owners' names.
+    async fn named(
+        &self,
+        tenant: &TenantId,
+        counted: BTreeMap<OwnerTag, (Arc<Owner>, usize)>,
+    ) -> Result<BTreeMap<String, usize>, CommandError> {
+        let mut counted: Vec<_> =
+            counted.into_values().map(|(owner, count)| ((*owner).clone(), count)).collect();
+        counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let shown =
+            counted.iter_mut().take(MAX_NAMED).map(|(owner, _)| Closed::Owner(tenant, owner)).collect();
+        self.seals.open(shown).await.map_err(|error| CommandError::unavailable(&error))?;
+        let mut named = BTreeMap::new();
+        for (owner, count) in counted {
+            *named.entry(shown_owner(&owner)).or_insert(0) += count;
+        }
+        Ok(named)
     }
 
     /// Recalls keys. On return no verify that starts later on this server says valid for one that matched at the recall's
@@ -356,9 +379,9 @@ impl Application {
     }
 }
 
-fn shown(name: &Personal, tag: domain::OwnerTag) -> String {
-    match name.plain() {
+fn shown_owner(owner: &Owner) -> String {
+    match owner.name.plain() {
         Some(text) => text.to_owned(),
-        None => format!("sealed:{:032x}", u128::from_be_bytes(tag.to_bytes())),
+        None => format!("sealed:{:032x}", u128::from_be_bytes(owner.tag.to_bytes())),
     }
 }

@@ -54,11 +54,13 @@ impl Application {
         }
         for _ in 0..MAX_ROUNDS {
             let heard = self.index.applied();
-            let state = match self.read(request, on, tag).await? {
+            let mut state = match self.read(request, on, tag).await? {
                 Read::Repeated(changed) => return self.rotated_before(request, &command, tag, changed).await,
                 Read::State(state) => *state,
             };
             check_revision(request, &state)?;
+            self.open_name(&mut state).await?;
+            state.drop_sealed_name();
             let tenant = self.tenant_state(&command.tenant).await?.tenant;
             let now = self.ambient.now();
             let secret = PlainSecret::draw(|bytes| self.ambient.fill(bytes));
@@ -287,7 +289,8 @@ impl Application {
         now: Timestamp,
         event: Event,
     ) -> Draft {
-        self.draft((request, tag), on.stream(), (state.last, state.key.revision), now, vec![event])
+        let at = (state.last, state.key.revision);
+        self.draft((request, tag), on.stream(), at, now, vec![event]).about(state.key.owner)
     }
 
     /// A rotation that was called off before: this server refuses its successor as well, if it was retired by that.

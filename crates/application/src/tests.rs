@@ -1,5 +1,6 @@
 //! The command loop against a real log in memory: one effect a command id, whatever the log does to the attempt.
 
+mod erasures;
 mod imports;
 mod life;
 mod policies;
@@ -17,7 +18,7 @@ use domain::{
 };
 use eventlog::{
     AppendError, Durability, EventLog, Follower, MemoryLog, MemorySeals, Outcome, Pulse, ReadError, Recorded,
-    StreamId, Unit,
+    SealStore, StreamId, Unit,
 };
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -136,6 +137,10 @@ struct Kit {
 
 impl Kit {
     async fn start() -> Self {
+        Self::start_with(Arc::new(MemorySeals::default())).await
+    }
+
+    async fn start_with(seals: Arc<dyn SealStore>) -> Self {
         let log = Arc::new(Troubled {
             inner: MemoryLog::create(LogId::from_u128(1)),
             trouble: Mutex::new(Trouble::None),
@@ -148,7 +153,7 @@ impl Kit {
         let state = Arc::new(LeaseState::default());
         let application = Arc::new(Application::new(
             log.clone(),
-            Arc::new(MemorySeals::default()),
+            seals,
             index.clone(),
             applied,
             ambient.clone(),
@@ -161,7 +166,11 @@ impl Kit {
 
     /// The same with an index that follows the log.
     async fn following() -> Self {
-        let mut kit = Self::start().await;
+        Self::start().await.followed().await
+    }
+
+    async fn followed(self) -> Self {
+        let mut kit = self;
         let (mut writer, applied) = kit.writer.take().unwrap();
         let mut follower = kit.log.follow(Position::NONE).await.unwrap();
         tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! Follows the log into the key index: the one task that writes its rows, and that announces each notice to live feeds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -42,6 +42,8 @@ pub(crate) struct Told {
     pub(crate) notices: broadcast::Sender<Arc<LiveNotice>>,
     /// For those who follow the log behind the index.
     pub(crate) tail: Tail,
+    /// Tenants in which somebody was erased since whoever destroys the seals last looked: as many as there are tenants.
+    pub(crate) erasing: watch::Sender<BTreeSet<TenantId>>,
 }
 
 impl Told {
@@ -51,6 +53,7 @@ impl Told {
             applied: watch::Sender::new(applied),
             notices: broadcast::Sender::new(LIVE_NOTICES),
             tail: Tail::new(applied),
+            erasing: watch::Sender::default(),
         }
     }
 }
@@ -74,6 +77,8 @@ pub(crate) struct Rows {
     pub(crate) applied: Position,
     /// The last notice of each tenant that had one since the start; the index knows the others'.
     last_notice: HashMap<TenantId, Position>,
+    /// Tenants in which somebody was erased, until that is told.
+    pub(crate) erased: BTreeSet<TenantId>,
 }
 
 /// However it ends, nobody waits for it any more.
@@ -200,6 +205,10 @@ impl IndexWorker {
         let applied = rows.take_in(&events, fed);
         let position = rows.applied;
         self.told.tail.keep(events, position);
+        let mut erased = std::mem::take(&mut rows.erased);
+        if !erased.is_empty() {
+            self.told.erasing.send_modify(|tenants| tenants.append(&mut erased));
+        }
         self.told.status.send_modify(|status| {
             let before = status.stage;
             *status = status.at(position);
@@ -268,7 +277,7 @@ type Fed<'a> = Option<(&'a broadcast::Sender<Arc<LiveNotice>>, LogId)>;
 
 impl Rows {
     pub(crate) fn new(writer: IndexWriter, applied: Position) -> Self {
-        Self { writer, applied, last_notice: HashMap::new() }
+        Self { writer, applied, last_notice: HashMap::new(), erased: BTreeSet::new() }
     }
 
     /// Takes in a run of events, skipping what the index has; of a hole, answers the position behind it.
@@ -345,6 +354,9 @@ impl Rows {
         match (&envelope.stream, &envelope.event) {
             (StreamName::Tenant(tenant), Event::TenantOpened(_)) => writer.open_tenant(position, tenant),
             (StreamName::Tenant(tenant), event) => {
+                if matches!(event, Event::OwnerErased(_)) {
+                    self.erased.insert(tenant.clone());
+                }
                 writer.change_tenant(position, tenant, revision, at, event)
             }
             (StreamName::Key(tenant, key_id), Event::KeyIssued(issued)) => {

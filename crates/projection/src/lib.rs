@@ -32,8 +32,8 @@ pub use views::MAX_PAGE;
 pub use views::history::{History, HistoryPage, StoredEvent};
 pub use views::keys::{
     DueKey, DueSuspension, KeyCursor, KeyCursorError, KeyGrant, KeyLeak, KeyPage, KeyQuery, KeyRow, Keys,
-    RotationCursor, RotationCursorError, RotationPage, RotationPhase, RotationPhaseError, RotationRow,
-    RotationState, RunningCursor, RunningPage, UnusedSuccessor,
+    MAX_EXAMINED, RotationCursor, RotationCursorError, RotationPage, RotationPhase, RotationPhaseError,
+    RotationRow, RotationState, RunningCursor, RunningPage, UnusedSuccessor,
 };
 pub use views::notices::{Notices, StoredNotice};
 pub use views::tenants::{TenantPage, TenantRow, TenantSettings, Tenants};

@@ -1,10 +1,11 @@
 //! The handle on all workers of one server: starts them, stops them, and hands out what they keep.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Position;
+use domain::{Position, TenantId};
 use eventlog::EventLog;
 use eventlog::jetstream::NoticeFeed;
 use tokio::sync::{broadcast, watch};
@@ -171,6 +172,12 @@ impl Projection {
     #[must_use]
     pub fn live_notices(&self) -> broadcast::Receiver<Arc<LiveNotice>> {
         self.told.notices.subscribe()
+    }
+
+    /// Tenants in which the index took in that somebody was erased. Whoever destroys the seals takes them out.
+    #[must_use]
+    pub fn erasing(&self) -> watch::Sender<BTreeSet<TenantId>> {
+        self.told.erasing.clone()
     }
 
     /// The view of keys.

@@ -223,6 +223,7 @@ pub(crate) const fn is_announced(envelope: &Envelope) -> bool {
         | Event::TenantConfigured(_)
         | Event::PolicySet(_)
         | Event::PolicyRemoved(_)
+        | Event::OwnerErased(_)
         | Event::KeyRenamed(_)
         | Event::KeyFirstUsed(_)
         | Event::RotationCancelled(_) => false,

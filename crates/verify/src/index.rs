@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{Key, KeyId, ParsedKey, Position, Scope, SecretDigest, Selector, Standing, TenantId, Timestamp};
+use domain::{
+    Key, KeyId, OwnerTag, ParsedKey, Position, Scope, SecretDigest, Selector, Standing, TenantId, Timestamp,
+};
 use parking_lot::RwLock;
 
 use crate::interner::{Directory, Values};
@@ -178,6 +180,14 @@ impl KeyIndex {
             owner: Arc::clone(self.values.owners.at(hot.owner())),
             ended_at: refused.or(hot.ended_at()),
         })
+    }
+
+    /// Whom a key belongs to.
+    #[must_use]
+    pub fn owner_of(&self, tenant: &TenantId, key_id: KeyId) -> Option<OwnerTag> {
+        let (hot, _) = self.recalled_row(self.hash.of(key_id), key_id)?;
+        let is_theirs = hot.is_issued() && *self.tenants.at(hot.tenant()).id == *tenant;
+        is_theirs.then(|| self.values.owners.at(hot.owner()).tag)
     }
 
     /// A tenant as decisions need it; none while nothing was heard of its own history.

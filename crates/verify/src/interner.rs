@@ -87,6 +87,8 @@ pub(crate) struct Directory {
     hasher: RandomState,
     /// Number and tenant: the same owner tag in two tenants is two owners.
     owners: HashTable<(u32, u32)>,
+    /// Owners whose name was sealed anew since: their rows keep what they had.
+    former: Vec<(u32, u32)>,
     scopes: HashTable<u32>,
     labels: HashTable<u32>,
     networks: HashTable<u32>,
@@ -103,6 +105,7 @@ impl Directory {
         let mut directory = Self {
             hasher: RandomState::new(),
             owners: HashTable::new(),
+            former: Vec::new(),
             scopes: HashTable::new(),
             labels: HashTable::new(),
             networks: HashTable::new(),
@@ -148,13 +151,16 @@ impl Directory {
         })
     }
 
-    /// The text shown for an owner is the one seen first: under one tag it is always the same.
+    /// The name under one tag is always the same, and so are its sealed bytes, until the owner is erased and comes back: then it
+    /// is sealed under another seal, and the old bytes open no more.
     pub(crate) fn owner(&mut self, values: &Values, tenant: u32, owner: &Owner) -> Result<u32, TooMany> {
         let pool = &values.owners;
         let hash = |tenant: u32, tag: OwnerTag| self.hasher.hash_one((tenant, tag));
         let its_hash = hash(tenant, owner.tag);
         let is_it = |&(number, of): &(u32, u32)| of == tenant && pool.at(number).tag == owner.tag;
-        if let Some(&(number, _)) = self.owners.find(its_hash, is_it) {
+        if let Some(&(number, _)) = self.owners.find(its_hash, is_it)
+            && pool.at(number).name == owner.name
+        {
             return Ok(number);
         }
         if pool.len() >= u32::MAX as usize {
@@ -165,15 +171,22 @@ impl Directory {
             Personal::Sealed(bytes) => allocated(bytes.len()),
         };
         let number = pool.push(Arc::new(owner.clone()), allocated_arc::<Owner>() + name);
-        self.owners.insert_unique(its_hash, (number, tenant), |&(number, of)| hash(of, pool.at(number).tag));
-        pool.note_directory(self.owners.allocation_size());
+        match self.owners.find_mut(its_hash, is_it) {
+            Some(known) => self.former.push(std::mem::replace(known, (number, tenant))),
+            None => {
+                let rehash = |&(number, of): &(u32, u32)| hash(of, pool.at(number).tag);
+                self.owners.insert_unique(its_hash, (number, tenant), rehash);
+            }
+        }
+        let former = self.former.capacity() * size_of::<(u32, u32)>();
+        pool.note_directory(self.owners.allocation_size() + former);
         Ok(number)
     }
 
     /// Each owner's tenant, by the owner's number.
     pub(crate) fn owner_tenants(&self) -> Vec<u32> {
-        let mut tenants = vec![NO_TENANT; self.owners.len()];
-        for &(number, tenant) in &self.owners {
+        let mut tenants = vec![NO_TENANT; self.owners.len() + self.former.len()];
+        for &(number, tenant) in self.owners.iter().chain(&self.former) {
             tenants[number as usize] = tenant;
         }
         tenants

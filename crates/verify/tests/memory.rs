@@ -5,8 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use domain::{
-    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, PersonalText,
-    Position, Prefix, ScopeSet, SecretDigest, TenantId,
+    Environment, Grant, KeyId, KeyIssued, Labels, Networks, Owner, OwnerTag, Personal, Position, Prefix,
+    ScopeSet, SecretDigest, TenantId,
 };
 use verify::{Applied, IndexWriter, new_index};
 
@@ -47,16 +47,15 @@ fn fill(writer: &mut IndexWriter) {
         tag[..8].copy_from_slice(&mixed(owner).to_be_bytes());
         let name = format!("newsletter-{owner:09}");
         assert_eq!(name.len(), 20);
+        // As long as it is sealed: form, field and generation before it, the cipher's tag behind it.
+        let sealed = [&[1, 1, 1], name.as_bytes(), &mixed(owner).to_be_bytes(), &mixed(!owner).to_be_bytes()];
         let issued = KeyIssued {
             prefix: Prefix::default(),
             digest: SecretDigest::from_bytes(digest),
             grant: Grant {
                 environment: Environment::Live,
                 name: None,
-                owner: Owner {
-                    tag: OwnerTag::from_bytes(tag),
-                    name: Personal::Plain(PersonalText::name(&name).unwrap()),
-                },
+                owner: Owner { tag: OwnerTag::from_bytes(tag), name: Personal::Sealed(sealed.concat()) },
                 scopes: scopes[(n % SCOPE_SETS) as usize].clone(),
                 labels: labels[(n % LABEL_SETS) as usize].clone(),
                 networks: Networks::default(),

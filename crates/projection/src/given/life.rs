@@ -3,9 +3,9 @@
 use domain::{
     Event, ExpiryWarned, KeyExpiryChanged, KeyFirstUsed, KeyId, KeyImported, KeyIssued, KeyLeaked,
     KeyReinstated, KeyRelabelled, KeyRenamed, KeyRescoped, KeyRestricted, KeyRotated, KeySuspended,
-    KeyTransferred, LeakResponse, Networks, Policy, PolicyRemoved, PolicyRules, PolicySet, RevokeReason,
-    RotationCancelled, RotationFinished, RotationRule, ScopeSet, Selector, StreamName, SuspendReason,
-    TenantClosed, TenantConfigured, Timestamp,
+    KeyTransferred, LeakResponse, Networks, OwnerErased, Policy, PolicyRemoved, PolicyRules, PolicySet,
+    RevokeReason, RotationCancelled, RotationFinished, RotationRule, ScopeSet, Selector, StreamName,
+    SuspendReason, TenantClosed, TenantConfigured, Timestamp,
 };
 
 use super::{
@@ -106,6 +106,7 @@ pub(crate) fn one_of_each() -> Vec<(StreamName, Event)> {
         recall(Selector::ALL),
         policy_set(),
         Event::PolicyRemoved(PolicyRemoved { name: "old-keys".parse().unwrap() }),
+        Event::OwnerErased(OwnerErased { owner: owner(7).tag, generation: 1 }),
         close(),
     ];
     let of_key = [

@@ -18,7 +18,7 @@ fn worker(log: &Log, stores: &MemoryStores) -> IndexWorker {
 
 fn rows() -> Rows {
     let (_, writer) = new_index(MAX_STALENESS);
-    Rows { writer, applied: Position::NONE, last_notice: HashMap::new() }
+    Rows { writer, applied: Position::NONE, last_notice: HashMap::new(), erased: BTreeSet::new() }
 }
 
 /// A log's events from position 1, each at the next revision of its stream.

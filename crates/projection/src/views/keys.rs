@@ -11,7 +11,7 @@ mod sweep;
 mod then;
 
 pub use due::{DueKey, DueSuspension};
-pub use query::{KeyCursor, KeyCursorError, KeyPage, KeyQuery, Keys};
+pub use query::{KeyCursor, KeyCursorError, KeyPage, KeyQuery, Keys, MAX_EXAMINED};
 pub use rotations::{
     RotationCursor, RotationCursorError, RotationPage, RunningCursor, RunningPage, UnusedSuccessor,
 };

@@ -109,7 +109,7 @@ fn next(old: Option<&StoredTenant>, envelope: &Envelope) -> Option<StoredTenant>
             }
         }
         Event::TenantClosed(_) => row.closed_at_ms = envelope.occurred_at.as_millis(),
-        Event::KeysRecalled(_) | Event::PolicySet(_) | Event::PolicyRemoved(_) => {}
+        Event::KeysRecalled(_) | Event::PolicySet(_) | Event::PolicyRemoved(_) | Event::OwnerErased(_) => {}
         _ => return None,
     }
     // What a quarantined tenant's unread events did is not known, so anything may follow them.

@@ -183,6 +183,7 @@ impl Change<'_> {
             | Event::KeysRecalled(_)
             | Event::PolicySet(_)
             | Event::PolicyRemoved(_)
+            | Event::OwnerErased(_)
             | Event::KeyIssued(_)
             | Event::KeyImported(_) => return Ok(false),
         }

@@ -41,6 +41,7 @@ impl IndexWriter {
                 | Event::KeysRecalled(_)
                 | Event::PolicySet(_)
                 | Event::PolicyRemoved(_)
+                | Event::OwnerErased(_)
         );
         let Some(number) = self.index.tenants.find(tenant).filter(|_| fits) else { return Applied::Misfit };
         let entry = self.index.tenants.at(number);

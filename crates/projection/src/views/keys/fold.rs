@@ -84,6 +84,7 @@ const fn changes_a_key(event: &Event) -> bool {
         | Event::KeysRecalled(_)
         | Event::PolicySet(_)
         | Event::PolicyRemoved(_)
+        | Event::OwnerErased(_)
         | Event::KeyIssued(_)
         | Event::KeyImported(_) => false,
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use domain::{Environment, KeyId, Label, OwnerTag, Personal, Position, Scope, Standing, TenantId, Timestamp};
+use domain::{Environment, KeyId, Label, OwnerTag, Position, Scope, Standing, TenantId, Timestamp};
 use thiserror::Error;
 use tokio::sync::watch;
 use verify::KeyIndex;
@@ -19,7 +19,7 @@ use crate::views::{MAX_PAGE, RowName, split_end};
 
 /// The most keys that one list looks at: about 30 ms of a thread. A list that finds too little among them answers what it
 /// has and a cursor.
-pub(super) const MAX_EXAMINED: usize = 10_000;
+pub const MAX_EXAMINED: usize = 10_000;
 
 /// The most names read at a time.
 const SCAN: usize = 256;
@@ -47,8 +47,6 @@ pub struct KeyQuery {
     pub issued_before: Option<Timestamp>,
     /// Is live, or test.
     pub environment: Option<Environment>,
-    /// This text, in any case of letters, is part of its name, its owner or its id.
-    pub text: Option<String>,
     /// The most keys to answer; at least 1, at most [`MAX_PAGE`].
     pub limit: usize,
     /// Where the page before ended.
@@ -70,10 +68,17 @@ impl KeyQuery {
             issued_by: None,
             issued_before: None,
             environment: None,
-            text: None,
             limit: MAX_PAGE,
             cursor: None,
         }
+    }
+
+    /// The cursor of a page of this list that ends with this key.
+    #[must_use]
+    pub fn cursor_behind(&self, key: &KeyRow) -> KeyCursor {
+        let expires_at = key.grant.as_ref().and_then(|grant| grant.expires_at);
+        let expiry = expires_at.filter(|_| Way::of(self).by_expiry()).map(Timestamp::as_millis);
+        KeyCursor { expiry, key_id: key.key_id }
     }
 
     /// Whether it means a key that comes with this. A key of which that is not known is meant by no filter of it.
@@ -97,17 +102,6 @@ impl KeyQuery {
         self.standing.is_none_or(|wanted| standing == wanted)
             && (self.expiring_before.is_none() || may_expire(standing))
     }
-}
-
-fn contains_text(key: &KeyRow, text: &str) -> bool {
-    let text = text.to_lowercase();
-    let contains = |hay: &str| hay.to_lowercase().contains(&text);
-    let personal = |hay: &Personal| hay.plain().is_some_and(contains);
-    contains(&key.key_id.to_string())
-        || key
-            .grant
-            .as_ref()
-            .is_some_and(|grant| personal(&grant.owner.name) || grant.name.as_ref().is_some_and(personal))
 }
 
 /// Where a page ended. It stays good while keys come and go: the next page begins behind it, whatever is there by then.
@@ -340,10 +334,7 @@ impl Walk {
             Way::Leads(_) | Way::Expiries(..) => stored(tree, &query.tenant, at.key_id)?,
         };
         // The index is asked last, and only about keys that are otherwise meant.
-        let meant = key.filter(|key| {
-            query.matches_grant(key.grant.as_ref())
-                && query.text.as_ref().is_none_or(|text| contains_text(key, text))
-        });
+        let meant = key.filter(|key| query.matches_grant(key.grant.as_ref()));
         let shown = meant.map(|key| as_recalled(key, &self.index));
         Ok(shown.filter(|key| query.matches_standing(key.standing)))
     }
