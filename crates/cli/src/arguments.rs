@@ -9,6 +9,7 @@ use crate::audit::AuditVerb;
 use crate::completions::Completions;
 use crate::demo::Demo;
 use crate::doctor::Doctor;
+use crate::erase::Erase;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
@@ -52,6 +53,7 @@ enum Verb {
     Rotation(RotationVerb),
     Import(Import),
     Recall(Recall),
+    Erase(Erase),
     /// Policies: what a tenant asks of its keys
     #[command(subcommand)]
     Policy(PolicyVerb),
@@ -135,6 +137,7 @@ impl Verb {
             Self::Rotation(verb) => verb.run(),
             Self::Import(import) => import.run(),
             Self::Recall(recall) => recall.run(),
+            Self::Erase(erase) => erase.run(),
             Self::Policy(verb) => verb.run(),
             Self::Review(review) => review.run(),
             Self::Run(run) => run.run(),

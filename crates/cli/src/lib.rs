@@ -10,6 +10,7 @@ mod csv;
 mod demo;
 mod doctor;
 mod environment;
+mod erase;
 mod exit;
 mod failure;
 mod flags;

@@ -1,5 +1,6 @@
 //! A node: log, projection, application, workers and HTTP put together, started in order and stopped in the reverse.
 
+mod erasures;
 mod expiry;
 mod fleet;
 mod folder;
@@ -268,6 +269,8 @@ impl Node {
         if let Some(link) = &app.link {
             start_fleet_workers(&mut self.workers, app, link, failed);
         }
+        let erase = erasures::run(Arc::clone(app), self.projection.erasing(), role);
+        self.workers.spawn(supervise("erasure worker", Arc::clone(app), failed.clone(), erase));
         if role == Role::All {
             let expire = expiry::run(Arc::clone(app));
             self.workers.spawn(supervise("expiry worker", Arc::clone(app), failed.clone(), expire));

@@ -6,6 +6,7 @@ use super::asked::{Body, Change, Setting, Verb};
 use super::model::Attempt;
 use super::truth::{Truth, Version};
 
+#[expect(clippy::too_many_lines, reason = "one match with a line or two for each refusal")]
 pub(crate) fn is_true(refusal: &Refusal, attempt: &Attempt, truth: &Truth, now: Timestamp) -> bool {
     let body = &attempt.body;
     let stream = body.stream();
@@ -76,6 +77,9 @@ pub(crate) fn is_true(refusal: &Refusal, attempt: &Attempt, truth: &Truth, now: 
         | Refusal::WideningNeedsIssue
         | Refusal::KeyQuarantined
         | Refusal::TooManyPolicies
+        | Refusal::OwnerHasLiveKeys { .. }
+        | Refusal::NoSuchOwner
+        | Refusal::AlreadyErased
         | Refusal::NotForOperators
         | Refusal::LastOperator => false,
     }

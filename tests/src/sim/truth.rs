@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    CommandId, Envelope, Event, Key, KeyId, Life, LogId, Position, SecretDigest, Selector, Standing,
-    StreamName, Tenant, TenantId, standing_after,
+    About, CommandId, Envelope, Event, Key, KeyId, Life, LogId, Owner, Personal, PersonalText, Position,
+    SecretDigest, Selector, Standing, StreamName, Subject, Tenant, TenantId, Text, standing_after,
 };
 use eventlog::{
-    AppendError, Durability, EventLog, Follower, MemoryLog, Outcome, Pulse, ReadError, Recorded, StreamId,
-    Unit,
+    AppendError, Durability, EventLog, Follower, MemoryLog, MemorySeals, Outcome, Pulse, ReadError, Recorded,
+    SealStore, StreamId, Unit,
 };
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use wire::{Seal, SealedText};
 
 /// The log in memory; every unit that it takes in is noted at that very moment.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Truth {
     pub(crate) effects: HashMap<(StreamName, CommandId), Vec<Span>>,
     /// What was wrong with an event already as it came in.
     pub(crate) fault: Option<String>,
+    /// What opens the texts of events: all that is compared with what was asked for is readable.
+    seals: MemorySeals,
 }
 
 /// Where a unit stands: its first position and its last.
@@ -112,8 +116,8 @@ impl KeyFacts {
 }
 
 impl WitnessedLog {
-    pub(crate) fn create(log_id: LogId) -> (Self, Arc<Mutex<Truth>>) {
-        let truth = Arc::new(Mutex::new(Truth::default()));
+    pub(crate) fn create(log_id: LogId, seals: MemorySeals) -> (Self, Arc<Mutex<Truth>>) {
+        let truth = Arc::new(Mutex::new(Truth { seals, ..Truth::default() }));
         (Self { inner: MemoryLog::create(log_id), truth: Arc::clone(&truth) }, truth)
     }
 }
@@ -202,8 +206,9 @@ impl Truth {
         }
         let stream: StreamName =
             recorded.stream.as_str().parse().map_err(|_| format!("{} is no stream", recorded.stream))?;
-        let envelope = wire::decode(&stream, &recorded.payload)
+        let mut envelope = wire::decode(&stream, &recorded.payload)
             .map_err(|error| format!("the event at {position} cannot be read: {error:?}"))?;
+        unseal(&mut envelope, &self.seals).map_err(|field| format!("the event at {position}: {field}"))?;
         if envelope.event_id != recorded.id {
             return Err(format!("the event at {position} was stored under another event's id"));
         }
@@ -288,6 +293,49 @@ impl Truth {
         }
         Ok(())
     }
+}
+
+/// Opens an event's texts. That they are sealed is part of what every event has to be.
+fn unseal(envelope: &mut Envelope, seals: &MemorySeals) -> Result<(), String> {
+    let (stream, mut wrong) = (envelope.stream.clone(), Ok(()));
+    let seal_of = |subject: &Subject, generation| {
+        let read = seals.subject_seals(&subject.tenant, &[subject.owner]).now_or_never();
+        let seal = read.and_then(Result::ok)?.into_iter().next().flatten()?;
+        (seal.generation == generation).then_some(Seal::new(seal.secret?, generation))
+    };
+    envelope.for_each_text(About::default(), |text| {
+        let (opened, value) = match text {
+            Text::Owner(owner) => (open_owner(stream.tenant(), owner, seal_of), &mut owner.name),
+            Text::Of { value, .. } => (open_text(&stream, value, seal_of), value),
+        };
+        match opened {
+            Some(text) => *value = Personal::Plain(text),
+            None => {
+                wrong = Err("it holds a text that is readable, or that its seal does not open".to_owned());
+            }
+        }
+    });
+    wrong
+}
+
+fn open_owner(
+    tenant: &TenantId,
+    owner: &Owner,
+    seal_of: impl Fn(&Subject, u32) -> Option<Seal>,
+) -> Option<PersonalText> {
+    let Personal::Sealed(bytes) = &owner.name else { return None };
+    let told = SealedText::of_owner(tenant, owner.tag, bytes).ok()?;
+    seal_of(&told.subject, told.generation)?.open_owner(tenant, owner)
+}
+
+fn open_text(
+    stream: &StreamName,
+    value: &Personal,
+    seal_of: impl Fn(&Subject, u32) -> Option<Seal>,
+) -> Option<PersonalText> {
+    let Personal::Sealed(bytes) = value else { return None };
+    let told = SealedText::read(stream, bytes).ok()?;
+    seal_of(&told.subject, told.generation)?.open(stream, bytes)
 }
 
 /// Whether a recall at this moment would end a key.

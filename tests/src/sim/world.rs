@@ -108,7 +108,9 @@ impl World {
     fn create(seed: u64, setup: Setup) -> Result<Self, String> {
         let mut rng = Rng::new(seed);
         let began = Instant::now();
-        let (base, truth) = WitnessedLog::create(LogId::from_u128(u128::from(rng.next())));
+        let seals = MemorySeals::default();
+        let log_id = LogId::from_u128(u128::from(rng.next()));
+        let (base, truth) = WitnessedLog::create(log_id, seals.clone());
         let mut world = Self {
             nodes: Vec::new(),
             guards: Vec::new(),
@@ -117,7 +119,7 @@ impl World {
             trace: Arc::new(Mutex::new(Trace::begin(began))),
             setup,
             base,
-            seals: MemorySeals::default(),
+            seals,
             began,
             step: 0,
             seen: Seen::default(),

@@ -1,13 +1,17 @@
 //! The port's contract, on one server and on three: they differ more than they should.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::{OwnerTag, Subject};
 use eventlog::jetstream::{JetStream, JetStreamConfig};
-use eventlog::{EventLog, LogPlace, SealStore, conformance, conformance_of_seals};
+use eventlog::{EventLog, LogPlace, SealStore, SubjectSeal, conformance, conformance_of_seals};
 use tests::nats::{NatsCluster, NatsServer};
+use tokio::time::timeout;
 
-use crate::given::{config, outsider};
+use crate::given::{PATIENCE, config, connect, outsider};
 
 /// A case's log on a server that all cases share: the streams of the case before are gone.
 struct Place {
@@ -70,4 +74,45 @@ async fn the_contract_holds_on_three_servers() {
     let cluster = NatsCluster::start(3).await;
     conformance(async || Place::fresh(cluster.url(), 3).await).await;
     conformance_of_seals(async || two_seal_stores(config(cluster.url(), 3, 7)).await).await;
+}
+
+/// What replaces a message leaves its bytes on the disk, until NATS rewrites the block that they are in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destroyed_seal_is_overwritten_where_it_lies() {
+    let server = NatsServer::start().await;
+    let seals = connect(&server).await.seals;
+    let subject =
+        |owner| Subject { tenant: "acme".parse().unwrap(), owner: OwnerTag::from_bytes([owner; 16]) };
+    let whole = |byte| SubjectSeal { generation: 1, secret: Some([byte; 32]) };
+    for (owner, byte) in [(1, 0xa5), (2, 0x5a)] {
+        seals.put_subject_seal(&subject(owner), &whole(byte)).await.unwrap();
+    }
+    let lies_there = |byte: u8| {
+        let mut all = Vec::new();
+        files(&server.store(), &mut all);
+        all.iter().any(|path| fs::read(path).unwrap_or_default().windows(32).any(|part| part == [byte; 32]))
+    };
+    // A message is acknowledged from memory, and in its block some milliseconds later.
+    until(|| lies_there(0xa5) && lies_there(0x5a)).await;
+    seals.destroy_subject_seal(&subject(1), 1).await.unwrap();
+    until(|| !lies_there(0xa5)).await;
+    assert!(lies_there(0x5a), "another's seal is gone");
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("NATS writes what it acknowledged");
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path().is_dir() {
+            true => files(&entry.path(), found),
+            false => found.push(entry.path()),
+        }
+    }
 }

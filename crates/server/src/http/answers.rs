@@ -294,6 +294,18 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             &[&codes::NOT_FOUND, &codes::TENANT_CLOSED, &codes::NOT_FOR_OPERATORS, &codes::BAD_QUERY],
         ],
     ),
+    (
+        &["erase_owner"],
+        &[
+            ALWAYS,
+            OPERATOR,
+            STALE,
+            BODY,
+            COMMAND,
+            &[&codes::NOT_FOUND],
+            &[&codes::OWNER_HAS_LIVE_KEYS, &codes::NO_SUCH_OWNER, &codes::ALREADY_ERASED],
+        ],
+    ),
     (&["open_tenant"], &[ALWAYS, OPERATOR, STALE, BODY, COMMAND, &[&codes::TENANT_ALREADY_OPEN]]),
     (
         &["issue_key"],

@@ -16,6 +16,7 @@ use crate::http::auth::{Asker, Bearer, bearer};
 use crate::http::authz::gateway::{Gateway, OfTenant};
 use crate::http::codes;
 use crate::http::extract::Shared;
+use crate::http::opened::name_of;
 use crate::http::problem::Problem;
 use crate::http::verify::{Bounds, judge, service_of};
 
@@ -62,7 +63,10 @@ pub(crate) async fn ask(State(app): State<Shared>, request: Request) -> Result<R
     let request = VerifyRequest { token, tenant, scope, network: gateway.client };
     let judged = judge(&app, &bounds, service, &request);
     match (&judged.holder, judged.verdict) {
-        (Some(holder), Verdict::Valid) => identity(holder),
+        (Some(holder), Verdict::Valid) => {
+            let name = name_of(&app, holder.tenant(), holder.owner()).await;
+            identity(holder, name.as_deref())
+        }
         (_, verdict) => Err(denied(verdict, scope)),
     }
 }
@@ -163,8 +167,8 @@ fn denied(verdict: Verdict, scope: Option<&Scope>) -> Problem {
 }
 
 /// Every header, always: a gateway may let one that the client forged pass where we leave ours out.
-fn identity(holder: &HolderRef<'_>) -> Result<Response, Problem> {
-    let owner = holder.owner().name.plain().map(percent_encoded).unwrap_or_default();
+fn identity(holder: &HolderRef<'_>, owner: Option<&str>) -> Result<Response, Problem> {
+    let owner = owner.map(percent_encoded).unwrap_or_default();
     let told = [
         (KEY_ID, holder.key_id().to_string()),
         (TENANT, holder.tenant().to_string()),

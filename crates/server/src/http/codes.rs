@@ -93,6 +93,9 @@ codes! {
     TOO_MANY_WEBHOOKS = 409 "too_many_webhooks", "The tenant or this server has as many webhooks as it can have", "Remove one, or add it on another server.";
     NO_SUCH_POLICY = 409 "no_such_policy", "There is no policy of that name", "The policies are listed under /v1/tenants/{tenant}/policies.";
     NOT_FOR_OPERATORS = 409 "not_for_operators", "This cannot be done in the tenant of operators", "Do it in another tenant.";
+    OWNER_HAS_LIVE_KEYS = 409 "owner_has_live_keys", "The owner has keys that can be used, or could be again", "Revoke them, or give them to another owner; the detail says how many and names some.";
+    NO_SUCH_OWNER = 409 "no_such_owner", "The tenant has no such owner", "Check the name, letter by letter: an owner is known by exactly the text that the keys were issued for.";
+    ALREADY_ERASED = 409 "already_erased", "The owner is erased already", "Nothing to do: what was sealed about them can be read by nobody.";
     GUARD_ELSEWHERE = 409 "guard_elsewhere", "The guard's id was registered with another operator key", "Draw a new id at each start of a guard's process.";
     COMMAND_ID_REUSED = 409 "command_id_reused", "The Idempotency-Key was used before for another request", "Send the first request again unchanged, or this one under a new Idempotency-Key.";
     DUPLICATE = 409 "duplicate", "The digest is in an earlier line of the same import", "Remove one of the two lines; the first one was taken.";

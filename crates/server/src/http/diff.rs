@@ -15,6 +15,7 @@ use crate::http::codes;
 use crate::http::extract::{InTenant, Params, Shared};
 use crate::http::keys::KeyJson;
 use crate::http::moment::{Then, ThenJson};
+use crate::http::opened::open_diff;
 use crate::http::policies::PolicyJson;
 use crate::http::problem::Problem;
 use crate::http::tenants::TenantJson;
@@ -115,7 +116,8 @@ pub(crate) async fn diff(
     // Whom a recall hit is read from there.
     app.reach_view(app.keys.status(), Some(to.position.get())).await?;
     let found = app.past.diff(&tenant, from.position, to.position).await?;
-    let found = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    let mut found = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    open_diff(&app, &mut found).await?;
     if found.after.row.is_none() {
         let words = format!("the tenant was not open yet at position {}", to.position);
         return Err(Problem::new(&codes::NOT_THERE_THEN).detail(words));

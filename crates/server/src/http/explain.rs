@@ -16,6 +16,7 @@ use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{OfKey, Params, Shared, parameter};
 use crate::http::moment::{Then, ThenJson};
+use crate::http::opened::exported;
 use crate::http::problem::Problem;
 
 /// What is asked about the key.
@@ -81,11 +82,12 @@ pub(crate) async fn explain(
     let question = Question { tenant, key_id, scope, network };
     let explained = app.past.explain(&question, then.position, then.time).await?;
     let explained = explained.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    Ok(axum::Json(ExplanationJson::of(&question, &explained, then)).into_response())
+    let decided_by = exported(&app, explained.decided_by.as_slice()).await?.pop();
+    Ok(axum::Json(ExplanationJson::of(&question, &explained, then, decided_by)).into_response())
 }
 
 impl ExplanationJson {
-    fn of(question: &Question, explained: &Explained, then: Then) -> Self {
+    fn of(question: &Question, explained: &Explained, then: Then, decided_by: Option<Value>) -> Self {
         let (rule, why) = rule(question, explained, then);
         Self {
             key_id: question.key_id.to_string(),
@@ -96,7 +98,7 @@ impl ExplanationJson {
             standing: explained.standing.map(Standing::as_str),
             since: explained.since.map(format_rfc3339),
             as_of: then.into(),
-            decided_by: explained.decided_by.as_ref().map(projection::StoredEvent::export),
+            decided_by,
         }
     }
 }

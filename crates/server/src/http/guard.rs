@@ -14,6 +14,7 @@ use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Json, Shared, invalid};
 use crate::http::guard_usage::announce_usage;
+use crate::http::opened::name_owners;
 use crate::http::problem::Problem;
 use crate::usage::Service;
 
@@ -145,7 +146,8 @@ pub(crate) async fn fill(
     let keys: Result<Vec<KeyId>, _> = body.keys.iter().map(|key| key.parse()).collect();
     let keys = keys.map_err(|error| invalid("keys", &error))?;
     app.reach_index(Some(body.at_least)).await?;
-    let answer = guards::fill(&app.index, app.log.log_id(), &introduction.tenant, &keys);
+    let mut answer = guards::fill(&app.index, app.log.log_id(), &introduction.tenant, &keys);
+    name_owners(&app, &introduction.tenant, answer.keys.iter_mut().flatten()).await?;
     Ok(axum::Json(answer).into_response())
 }
 

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{OfKey, Params, Shared, page_limit};
+use crate::http::opened::exported;
 use crate::http::problem::Problem;
 
 /// Which part of a history.
@@ -60,6 +61,6 @@ pub(crate) async fn history(
     if page.events.is_empty() && after == Position::NONE {
         return Err(Problem::new(&codes::NOT_FOUND));
     }
-    let events = page.events.iter().map(projection::StoredEvent::export).collect();
+    let events = exported(&app, &page.events).await?;
     Ok(axum::Json(KeyHistory { events, next: page.next.map(Position::get) }).into_response())
 }

@@ -20,6 +20,7 @@ use crate::http::codes;
 use crate::http::command::{Meta, at_position, etag, outcome};
 use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, instant, invalid, page_limit, parameter};
 use crate::http::moment::{Then, ThenJson};
+use crate::http::opened::{list_keys, open_keys};
 use crate::http::problem::Problem;
 use crate::http::rotation_json::RotationJson;
 use crate::http::tenants::PersonalJson;
@@ -354,7 +355,6 @@ pub(crate) async fn list(
         standing: parameter("standing", query.standing.as_deref())?,
         scope: parameter("scope", query.scope.as_deref())?,
         expiring_before: instant("expiring_before", query.expiring_before.as_deref())?,
-        text: query.q,
         limit: page_limit(query.limit)?,
         cursor: parameter("cursor", query.cursor.as_deref())?,
         ..KeyQuery::all(tenant)
@@ -364,10 +364,10 @@ pub(crate) async fn list(
             return Err(Problem::new(&codes::BAD_QUERY).detail("unused_since: it lies ahead"));
         }
         Some(since) => {
-            let (page, usage) = unused::page(&app, asked, since).await?;
+            let (page, usage) = unused::page(&app, asked, query.q.as_deref(), since).await?;
             (page, Some(usage))
         }
-        None => (app.keys.list(asked).await?, None),
+        None => (list_keys(&app, asked, query.q.as_deref()).await?, None),
     };
     let keys = page.keys.iter().map(KeyJson::from).collect();
     let next_cursor = page.next.map(|cursor| cursor.to_string());
@@ -417,7 +417,8 @@ pub(crate) async fn show(
         return as_it_was(&app, &tenant, key_id, query.at.as_deref()).await;
     }
     let row = app.keys.one(&tenant, key_id).await?;
-    let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    let mut row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    open_keys(&app, std::slice::from_mut(&mut row)).await?;
     let last_use = Some(LastUse::of(&app, &row).await);
     let shown = ShownKey { key: KeyJson::from(&row), last_use, as_of: None };
     let mut response = axum::Json(shown).into_response();
@@ -433,7 +434,8 @@ async fn as_it_was(
     at: Option<&str>,
 ) -> Result<Response, Problem> {
     let then = Then::read(app, "at", at).await?;
-    if let Some(row) = app.past.key_at(tenant, key_id, then.position).await? {
+    if let Some(mut row) = app.past.key_at(tenant, key_id, then.position).await? {
+        open_keys(app, std::slice::from_mut(&mut row)).await?;
         let shown = ShownKey { key: KeyJson::from(&row), last_use: None, as_of: Some(then.into()) };
         return Ok(axum::Json(shown).into_response());
     }

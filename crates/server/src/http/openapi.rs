@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
-    imports, keys, leaks, log_proof, metrics, policies, recalls, receipts, records, review, revoke,
+    amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
+    history, imports, keys, leaks, log_proof, metrics, policies, recalls, receipts, records, review, revoke,
     rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
 };
 
@@ -25,7 +25,7 @@ use crate::http::{
         description = "API keys whose revocation is heard. Errors are problem documents (RFC 9457) with a stable `code`.",
     ),
     paths(
-        tenants::open, tenants::list, configure::configure, configure::close, recalls::recall, policies::list, policies::set,
+        tenants::open, tenants::list, configure::configure, configure::close, recalls::recall, erasures::erase, policies::list, policies::set,
         policies::remove, policies::try_out, review::show, rotations::list, rotations::rotate, rotations::finish, rotations::cancel,
         imports::import, leaks::report, self_revoke::revoke, keys::issue, keys::list,
         keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,

@@ -145,6 +145,7 @@ pub(crate) async fn list(
     operator.require_in(Permission::KeysRead, &tenant)?;
     app.reach_index(query.min_position).await?;
     let state = app.application.tenant(&tenant).await?;
+    let state = app.application.readable(&state).await?;
     let policies = state.policies.iter().map(|policy| PolicyJson {
         state: app.policies.of(&tenant, &policy.name).map(PolicyState::from),
         ..PolicyJson::from(policy)

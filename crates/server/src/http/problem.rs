@@ -182,6 +182,10 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::AlreadyRotating { successor }
         | Refusal::SuccessorUnused { successor }
         | Refusal::SuccessorEnded { successor } => problem.detail(format!("the successor is {successor}")),
+        Refusal::OwnerHasLiveKeys { count, sample } => {
+            let sample: Vec<_> = sample.iter().map(ToString::to_string).collect();
+            problem.detail(format!("{count}: {}", sample.join(", ")))
+        }
         Refusal::NoSuchPolicy { policy } => problem.detail(format!("the policy asked for is {policy}")),
         _ => problem,
     }
@@ -221,6 +225,9 @@ const fn code_of(refusal: &Refusal) -> &'static Code {
         Refusal::TooManyPolicies => &codes::TOO_MANY_POLICIES,
         Refusal::NoSuchPolicy { .. } => &codes::NO_SUCH_POLICY,
         Refusal::NotForOperators => &codes::NOT_FOR_OPERATORS,
+        Refusal::OwnerHasLiveKeys { .. } => &codes::OWNER_HAS_LIVE_KEYS,
+        Refusal::NoSuchOwner => &codes::NO_SUCH_OWNER,
+        Refusal::AlreadyErased => &codes::ALREADY_ERASED,
     }
 }
 
@@ -292,6 +299,9 @@ mod tests {
             Refusal::TooManyPolicies,
             Refusal::NoSuchPolicy { policy: "lists".parse().unwrap() },
             Refusal::NotForOperators,
+            Refusal::OwnerHasLiveKeys { count: 1, sample: vec![key] },
+            Refusal::NoSuchOwner,
+            Refusal::AlreadyErased,
         ] {
             let problem = refused(&refusal);
             // Who may not widen lacks a scope; all else is about the key.

@@ -15,6 +15,7 @@ use crate::http::codes;
 use crate::http::command::{Meta, at_position, outcome};
 use crate::http::extract::{InTenant, Json, Params, Shared, invalid};
 use crate::http::keys::KeyJson;
+use crate::http::opened::open_keys;
 use crate::http::problem::Problem;
 use crate::http::receipts::{Patience, ReceiptJson, WaitQuery, enforced};
 
@@ -299,8 +300,9 @@ async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result
     let rotations_in_flight = rotations_among(app, tenant, &hit).await?;
     let mut sample = Vec::new();
     for key_id in preview.keys.iter().take(SAMPLE) {
-        sample.extend(app.keys.one(tenant, *key_id).await?.as_ref().map(KeyJson::from));
+        sample.extend(app.keys.one(tenant, *key_id).await?);
     }
+    open_keys(app, &mut sample).await?;
     Ok(Preview {
         token: preview.token.to_string(),
         position: preview.position.get(),
@@ -309,7 +311,7 @@ async fn show(app: &Shared, tenant: &TenantId, preview: RecallPreview) -> Result
         by_service: groups(preview.by_service),
         recent_use: RecentUse { last_hour: hour.all(), last_day: day.all(), complete },
         rotations_in_flight,
-        sample,
+        sample: sample.iter().map(KeyJson::from).collect(),
     })
 }
 

@@ -12,6 +12,7 @@ use wire::format_rfc3339;
 
 use crate::http::auth::Operator;
 use crate::http::extract::{InTenant, Params, Shared, page_limit, parameter};
+use crate::http::opened::list_keys;
 use crate::http::problem::Problem;
 use crate::http::review::gather::Gathered;
 use crate::http::tenants::PersonalJson;
@@ -121,7 +122,7 @@ pub(crate) async fn show(
         ..KeyQuery::all(tenant.clone())
     };
     let tenant = app.application.tenant(&tenant).await?;
-    let page = app.keys.list(keys).await?;
+    let page = list_keys(&app, keys, None).await?;
     let mut gathered = Gathered::of(&app, &tenant, &page.keys).await?;
     let mut found = Vec::new();
     for row in &page.keys {

@@ -9,20 +9,21 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
-    imports, keys, leaks, log_proof, metrics, openapi, policies, recalls, receipts, records, review, revoke,
-    rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
+    amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
+    history, imports, keys, leaks, log_proof, metrics, openapi, policies, recalls, receipts, records, review,
+    revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
 
 /// The interface to a node.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let commands: [(&str, Route); 14] = [
+    let commands: [(&str, Route); 15] = [
         ("/v1/tenants", post(tenants::open)),
         ("/v1/tenants/{tenant}", patch(configure::configure).delete(configure::close)),
         ("/v1/tenants/{tenant}/policies/{name}", put(policies::set).delete(policies::remove)),
         ("/v1/tenants/{tenant}/recalls", post(recalls::recall)),
+        ("/v1/tenants/{tenant}/erasures", post(erasures::erase)),
         ("/v1/tenants/{tenant}/keys", post(keys::issue)),
         ("/v1/tenants/{tenant}/keys/{key_id}", patch(amend::amend)),
         ("/v1/tenants/{tenant}/keys/{key_id}/rotate", post(rotations::rotate)),

@@ -14,6 +14,7 @@ use wire::format_rfc3339;
 use crate::http::auth::{Operator, scope_missing};
 use crate::http::command::{Meta, at_position, outcome};
 use crate::http::extract::{Json, Params, Shared, invalid, page_limit, parameter};
+use crate::http::opened::open_tenants;
 use crate::http::problem::Problem;
 
 /// How long an opening waits for this server's own index, which is microseconds behind. If it takes longer, the answer's
@@ -38,7 +39,7 @@ pub(crate) struct OpenTenantBody {
 pub(crate) enum PersonalJson {
     /// Readable.
     Plain(String),
-    /// Sealed: it cannot be shown any more.
+    /// Sealed: nobody can read it any more.
     Sealed {
         /// Always true.
         sealed: bool,
@@ -182,7 +183,8 @@ pub(crate) async fn list(
     }
     let after: Option<TenantId> = parameter("cursor", query.cursor.as_deref())?;
     app.reach_view(app.tenants.status(), query.min_position).await?;
-    let page = app.tenants.list(after.as_ref(), page_limit(query.limit)?).await?;
+    let mut page = app.tenants.list(after.as_ref(), page_limit(query.limit)?).await?;
+    open_tenants(&app, &mut page.tenants).await?;
     // Filtered after paging: a page may be short, and the cursor still leads on.
     let sees = |row: &TenantRow| {
         administers || operator::permits_in(&operator.scopes, Permission::KeysRead, &row.tenant)

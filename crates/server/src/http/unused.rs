@@ -2,12 +2,14 @@
 
 use domain::{KeyId, TenantId, Timestamp};
 use projection::usage::{Coverage, UnknownSpan, Why};
-use projection::{KeyGrant, KeyPage, KeyQuery, KeyRow, QueryError};
+use projection::{KeyGrant, KeyPage, KeyQuery, KeyRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::format_rfc3339;
 
 use crate::http::app::App;
+use crate::http::opened::list_keys;
+use crate::http::problem::Problem;
 use crate::http::usage::CoverageJson;
 use crate::policy::subject::settled_until;
 
@@ -29,8 +31,9 @@ pub(crate) struct ListedUsage {
 pub(crate) async fn page(
     app: &App,
     query: KeyQuery,
+    text: Option<&str>,
     since: Timestamp,
-) -> Result<(KeyPage, ListedUsage), QueryError> {
+) -> Result<(KeyPage, ListedUsage), Problem> {
     let until = settled_until(app);
     // Before the last uses are read: what is reported in between makes a key used, never unused.
     let coverage = coverage_of(app, &query.tenant, since, until);
@@ -39,7 +42,7 @@ pub(crate) async fn page(
     let (mut unused, mut left_out) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS_MAX {
         query.limit = limit - unused.len() - left_out.len();
-        let page = app.keys.list(query.clone()).await?;
+        let page = list_keys(app, query.clone(), text).await?;
         let (ids, wanted): (Vec<KeyId>, usize) =
             (page.keys.iter().map(|key| key.key_id).collect(), query.limit);
         let looked_enough = ids.len() < wanted;

@@ -18,6 +18,7 @@ use crate::http::auth::{Asker, Operator, scope_missing};
 use crate::http::codes;
 use crate::http::extract::{JsonBytes, Params, Shared, invalid, parse_json};
 use crate::http::keys::AsNewAs;
+use crate::http::opened::{name_of, names_of};
 use crate::http::problem::Problem;
 use crate::http::tenants::PersonalJson;
 use crate::usage::{Service, Used};
@@ -121,7 +122,8 @@ pub(crate) struct BatchJson<'a> {
 }
 
 impl<'a> VerdictJson<'a> {
-    fn of(answer: &'a Answer) -> Self {
+    /// `name` is the owner's, if it could be read.
+    fn of(answer: &'a Answer, name: Option<&'a str>) -> Self {
         let holder = answer.holder.as_ref();
         let lag = answer.as_of.lag;
         let lag_ms = (lag != Duration::MAX).then(|| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
@@ -129,7 +131,7 @@ impl<'a> VerdictJson<'a> {
             verdict: answer.verdict.as_str(),
             key_id: holder.map(|holder| holder.key_id.to_string()),
             tenant: holder.map(|holder| holder.tenant.as_str()),
-            owner: holder.map(|holder| match holder.owner.name.plain() {
+            owner: holder.map(|_| match name {
                 Some(text) => OwnerJson::Plain(text),
                 None => OwnerJson::Sealed(PersonalJson::Sealed { sealed: true }),
             }),
@@ -157,7 +159,11 @@ pub(crate) async fn one(
     app.reach_index(query.min_position).await?;
     let body: VerifyBody<'_> = parse_json(&bytes)?;
     let answer = answer(&app, &bounds, &service_of(&app, &operator), &body)?;
-    Ok(json(&VerdictJson::of(&answer)))
+    let name = match &answer.holder {
+        Some(holder) => name_of(&app, &holder.tenant, &holder.owner).await,
+        None => None,
+    };
+    Ok(json(&VerdictJson::of(&answer, name.as_deref())))
 }
 
 /// Judges many.
@@ -182,7 +188,9 @@ pub(crate) async fn batch(
     let service = service_of(&app, &operator);
     let answers = body.requests.iter().map(|body| answer(&app, &bounds, &service, body));
     let answers = answers.collect::<Result<Vec<_>, _>>()?;
-    Ok(json(&BatchJson { results: answers.iter().map(VerdictJson::of).collect() }))
+    let names = names_of(&app, &answers).await;
+    let results = answers.iter().zip(&names).map(|(answer, name)| VerdictJson::of(answer, name.as_deref()));
+    Ok(json(&BatchJson { results: results.collect() }))
 }
 
 fn json<T: Serialize>(answer: &T) -> Response {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use domain::{Actor, Envelope, Event, KeyId, OwnerTag, Position, StreamName, TenantId};
-use eventlog::Recorded;
+use eventlog::{Recorded, StreamId};
 use thiserror::Error;
 
 /// What a reader wants to see; what is `None` does not matter. Events are shown to it in the order of the log.
@@ -19,35 +19,31 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Writes the event as a line if it is wanted. One that cannot be read is shown where nothing excludes it.
-    pub(super) fn write(&mut self, event: &Recorded, out: &mut Vec<u8>) {
-        if event.position > self.last {
-            return;
+    /// The event, if it is wanted. One that cannot be read is shown where nothing excludes it.
+    pub(super) fn read(&mut self, event: Recorded) -> Option<Line> {
+        let Recorded { position, stream: id, payload, .. } = event;
+        if position > self.last {
+            return None;
         }
-        let stream: Option<StreamName> = event.stream.as_str().parse().ok();
+        let stream: Option<StreamName> = id.as_str().parse().ok();
         let tenant = stream.as_ref().map(StreamName::tenant);
         let of_tenant = self.tenant.as_ref().is_none_or(|wanted| tenant == Some(wanted));
         let of_key =
             self.key.is_none_or(|wanted| stream.as_ref().and_then(StreamName::key_id) == Some(wanted));
         if !(of_tenant && of_key) {
-            return;
+            return None;
         }
-        let why = match stream.as_ref().map(|stream| wire::decode(stream, &event.payload)) {
-            // The one place where an event of the log becomes text for a reader.
+        let line = match stream.as_ref().map(|stream| wire::decode(stream, &payload)) {
             Some(Ok(envelope)) => {
-                if self.wants(&envelope) && event.position >= self.first {
-                    wire::export_into(&envelope, event.position, out);
-                    out.push(b'\n');
-                }
-                return;
+                self.wants(&envelope).then(|| Line { position, says: Says::Event(Box::new(envelope)) })
             }
-            Some(Err(unreadable)) => unreadable.to_string(),
-            None => "its stream is neither a key's nor a tenant's".to_owned(),
+            Some(Err(unreadable)) => Some(Line::unreadable(position, id, unreadable.to_string())),
+            None => {
+                let why = "its stream is neither a key's nor a tenant's".to_owned();
+                Some(Line::unreadable(position, id, why))
+            }
         };
-        if event.position >= self.first {
-            wire::export_unreadable_into(event.stream.as_str(), event.position, &why, out);
-            out.push(b'\n');
-        }
+        line.filter(|_| position >= self.first)
     }
 
     fn wants(&mut self, envelope: &Envelope) -> bool {
@@ -149,6 +145,43 @@ impl FromStr for ByType {
     fn from_str(text: &str) -> Result<Self, TypeError> {
         let named = |name: &str| Event::NAMES.iter().find(|known| **known == name.trim()).copied();
         text.split(',').map(named).collect::<Option<_>>().map(Self).ok_or(TypeError)
+    }
+}
+
+/// An event on its way to a reader.
+pub(super) struct Line {
+    position: Position,
+    says: Says,
+}
+
+enum Says {
+    Event(Box<Envelope>),
+    /// In which stream, and why it cannot be read.
+    Unreadable(StreamId, String),
+}
+
+impl Line {
+    fn unreadable(position: Position, stream: StreamId, why: String) -> Self {
+        Self { position, says: Says::Unreadable(stream, why) }
+    }
+
+    /// The event, whose texts are still sealed.
+    pub(super) fn envelope(&mut self) -> Option<&mut Envelope> {
+        match &mut self.says {
+            Says::Event(envelope) => Some(envelope),
+            Says::Unreadable(..) => None,
+        }
+    }
+
+    /// The one place where an event of the log becomes text for a reader.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match &self.says {
+            Says::Event(envelope) => wire::export_into(envelope, self.position, out),
+            Says::Unreadable(stream, why) => {
+                wire::export_unreadable_into(stream.as_str(), self.position, why, out);
+            }
+        }
+        out.push(b'\n');
     }
 }
 

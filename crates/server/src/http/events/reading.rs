@@ -2,16 +2,18 @@
 
 use std::fmt::Write;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use domain::Position;
 use eventlog::{Follower, Recorded};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::http::events::filter::Filter;
+use crate::http::events::filter::{Filter, Line};
 use crate::http::extract::Shared;
 
 /// How long the log may take for its next events: they are all there, so longer than this means that it is away.
@@ -99,10 +101,15 @@ impl Reading {
         let Some(mut filter) = self.filter.take() else {
             return Err(io::Error::other("the filter is gone"));
         };
+        let (app, runtime) = (Arc::clone(&self.app), Handle::current());
         let convert = spawn_blocking(move || {
-            let mut lines = Vec::with_capacity(events.len() * LINE);
-            events.iter().for_each(|event| filter.write(event, &mut lines));
-            (filter, lines)
+            let mut text = Vec::with_capacity(events.len() * LINE);
+            let mut lines: Vec<Line> = events.into_iter().filter_map(|event| filter.read(event)).collect();
+            let mut envelopes: Vec<_> = lines.iter_mut().filter_map(Line::envelope).collect();
+            // This thread may wait: for seals that are not at hand, which the runtime's own threads fetch.
+            let opened = runtime.block_on(app.application.seals().open_events(&mut envelopes));
+            lines.iter().for_each(|line| line.write(&mut text));
+            opened.map(|()| (filter, text))
         });
         let converted = if is_last {
             convert.await
@@ -111,7 +118,7 @@ impl Reading {
             self.ahead = Some(ahead);
             converted
         };
-        let (filter, lines) = converted.map_err(io::Error::other)?;
+        let (filter, lines) = converted.map_err(io::Error::other)?.map_err(io::Error::other)?;
         (self.filter, *piece) = (Some(filter), lines);
         self.reached = if is_last { self.last } else { self.reached.max(reached) };
         self.done = is_last;

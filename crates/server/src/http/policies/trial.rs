@@ -14,6 +14,7 @@ use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{InTenant, Json, Params, Shared, page_limit, parameter};
+use crate::http::opened::list_keys;
 use crate::http::problem::Problem;
 use crate::http::tenants::PersonalJson;
 use crate::http::usage::UnknownJson;
@@ -117,7 +118,7 @@ pub(crate) async fn try_out(
         cursor: parameter("cursor", query.cursor.as_deref())?,
         ..meant_by(&tenant, &policy.selector)
     };
-    let page = app.keys.list(keys).await?;
+    let page = list_keys(&app, keys, None).await?;
     let trial = Trial::begin(&app, &tenant, &policy);
     let mut keys = Vec::new();
     for row in &page.keys {

@@ -1,6 +1,9 @@
-//! Secrets are shown once: every route and failure at TRACE level and a panic, and then a search through all there is.
+//! Secrets are shown once: every route and failure at TRACE level and a panic, and then a search through all there is. And who
+//! was erased is found nowhere.
 
 #![cfg(test)]
+
+mod erased;
 
 use std::fs;
 use std::path::{Path, PathBuf};
