@@ -136,5 +136,5 @@ fn a_signer_is_exchanged_with_an_overlap_and_its_private_part_is_never_shown() {
     fs::write(&signers, format!("{old}\n{new}\n")).unwrap();
     rescind(&["audit", "verify", &next, "--signer", &signers]).ends(0);
     rescind(&["audit", "verify", &next, "--signer", &old]).ends(14);
-    server.stop().start();
+    drop(server.stop().start());
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use tests::server::{ServerSetup, TestServer};
 use tests::tools::{go, go_x_mod};
+use tokio::time::Instant;
 
 const PROGRAM: &str = include_str!("verify.go");
 /// Tiles of three levels need more than 256 leaves; the first checkpoint has fewer.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{Signer, SigningKey};
@@ -12,6 +12,7 @@ use proof::{Checkpoint, Hash, Vkey, check_growth, cosigned};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tests::server::{ServerSetup, TestServer};
+use tokio::time::Instant;
 
 const NAME: &str = "witness.example/w1";
 /// When it says that it cosigned.
@@ -163,7 +164,9 @@ fn a_witness_that_is_away_holds_up_nothing_and_one_that_saw_more_is_told_of() {
         let text = server.admin().get("/v1/log/checkpoint").text;
         Checkpoint::parse(text.as_bytes()).ok().filter(|last| last.size() >= position)
     };
-    assert!(until("a checkpoint", covers).cosigned_by(&[witness.vkey.clone()]).unwrap().is_empty());
+    assert!(
+        until("a checkpoint", covers).cosigned_by(std::slice::from_ref(&witness.vkey)).unwrap().is_empty()
+    );
     drop(server);
     // The witness has seen a larger log under this origin: here, simply another one's checkpoint.
     let other = ServerSetup::embedded().start();

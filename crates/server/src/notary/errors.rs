@@ -70,8 +70,17 @@ pub enum NotaryError {
          from a backup; `rescind audit verify` on an archive tells more"
     )]
     LogDiffers {
-        /// The first position that differs, or the last of the tree where that cannot be told.
+        /// The first position that differs.
         position: Position,
+    },
+    /// The same, where the tree that would tell the position is damaged as well.
+    #[error(
+        "the first {size} events of the log give another root than its last checkpoint signs, and the notary's tree, which \
+         would tell where, is damaged: nothing more is signed. Put the log back from a backup"
+    )]
+    RootDiffers {
+        /// What was signed.
+        size: Position,
     },
     /// The log cannot be read.
     #[error(transparent)]

@@ -159,5 +159,5 @@ async fn rebuild(last: &Checkpoint, levels: &Levels, log: &dyn EventLog) -> Resu
     if writer.frontier().root() == last.root() {
         return Ok(writer);
     }
-    Err(NotaryError::LogDiffers { position: Position::new(last.size()) })
+    Err(NotaryError::RootDiffers { size: Position::new(last.size()) })
 }

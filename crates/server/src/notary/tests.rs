@@ -142,7 +142,7 @@ async fn a_log_that_is_shorter_or_differs_is_not_signed() {
     assert!(matches!(&differs, NotaryError::LogDiffers { position } if position.get() == 16), "{differs}");
     // Without the tree it can only be told that it is so.
     std::fs::remove_dir_all(desk.file(LEVELS)).unwrap();
-    assert!(matches!(desk.open().await, Err(NotaryError::LogDiffers { .. })));
+    assert!(matches!(desk.open().await, Err(NotaryError::RootDiffers { .. })));
 }
 
 #[tokio::test]
