@@ -28,15 +28,21 @@ struct Given {
 }
 
 /// Some of all verdicts of a run, each with the same chance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hindsight {
     kept: Vec<Given>,
     given: u64,
+    /// Its own, so that what it keeps changes nothing of what happens or is asked.
+    rng: Rng,
 }
 
 impl Hindsight {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { kept: Vec::new(), given: 0, rng: Rng::new(!seed) }
+    }
+
     /// Keeps a verdict, or not. One that depends on the secret, or on whose tenant was named, says nothing of the key.
-    pub(crate) fn hear(&mut self, length: Length, ask: &Ask, answer: &Answer, now: Timestamp, rng: &mut Rng) {
+    pub(crate) fn hear(&mut self, length: Length, ask: &Ask, answer: &Answer, now: Timestamp) {
         let by_its_holder = match &ask.tenant {
             Some(tenant) => *tenant == ask.held.tenant,
             None => !ask.held.imported,
@@ -46,7 +52,7 @@ impl Hindsight {
         }
         self.given += 1;
         let most = if length == Length::Long { CASES } else { CASES_SHORT };
-        let place = usize::try_from(rng.below(self.given)).unwrap_or(usize::MAX);
+        let place = usize::try_from(self.rng.below(self.given)).unwrap_or(usize::MAX);
         if self.kept.len() >= most && place >= most {
             return;
         }
@@ -61,7 +67,7 @@ impl Hindsight {
 impl World {
     /// Asks the log about what was answered, by a node that has only the log.
     pub(crate) async fn look_back(&mut self, node: usize) -> Result<(), String> {
-        let kept = std::mem::take(&mut self.hindsight).kept;
+        let kept = std::mem::take(&mut self.hindsight.kept);
         let Some(process) = &self.nodes[node].node.running else {
             return Err(format!("node {node} is down"));
         };

@@ -123,7 +123,7 @@ impl World {
             began,
             step: 0,
             seen: Seen::default(),
-            hindsight: Hindsight::default(),
+            hindsight: Hindsight::new(seed),
             rng: rng.fork(),
             curious: rng.fork(),
         };
@@ -225,8 +225,7 @@ impl World {
                 let answer = ask.put(&process.index, clock);
                 self.seen.note(answer.verdict.as_str());
                 judged.check(&ask, &answer)?;
-                let rng = &mut self.curious;
-                self.hindsight.hear(self.setup.length, &ask, &answer, judged.now, rng);
+                self.hindsight.hear(self.setup.length, &ask, &answer, judged.now);
             }
         }
         for guard in &self.guards {
