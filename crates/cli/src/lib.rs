@@ -21,6 +21,7 @@ mod leak;
 mod lines;
 mod nats;
 mod output;
+mod page;
 mod policy;
 mod problem;
 mod progress;

@@ -10,8 +10,9 @@ use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
     amend, authz, configure, diff, events, explain, feed, fleet, guard, guard_usage, health, history,
-    imports, keys, leaks, log_proof, metrics, openapi, policies, recalls, receipts, records, review, revoke,
-    rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
+    imports, incident, keys, leaks, log_proof, metrics, openapi, policies, rebuild, recalls, receipts,
+    records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify,
+    webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -48,7 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let below = || any(authz::ask_below);
     let gateways: [(&str, Route); 3] =
         [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
-    let reads: [(&str, Route); 13] = [
+    let reads: [(&str, Route); 14] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
@@ -62,11 +63,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/explain", get(explain::explain)),
         ("/v1/tenants/{tenant}/diff", get(diff::diff)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/incident", get(incident::show)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
-    let streams: [(&str, Route); 3] = [
+    let streams: [(&str, Route); 4] = [
         ("/v1/feed", get(feed::feed)),
         ("/v1/events", get(events::events)),
+        ("/v1/views/rebuild", post(rebuild::rebuild)),
         ("/v1/guard/snapshot", get(snapshot::snapshot)),
     ];
     let open: [(&str, Route); 4] = [
