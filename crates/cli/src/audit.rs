@@ -3,7 +3,9 @@
 mod diff;
 mod explain;
 mod export;
+mod incident;
 mod prove;
+mod rebuild;
 mod replay;
 mod signer;
 mod trust;
@@ -25,6 +27,8 @@ pub(crate) enum AuditVerb {
     Prove(prove::Prove),
     #[command(subcommand)]
     Signer(signer::SignerVerb),
+    Incident(incident::Incident),
+    Rebuild(rebuild::Rebuild),
 }
 
 impl AuditVerb {
@@ -37,6 +41,8 @@ impl AuditVerb {
             Self::Verify(verify) => verify.run(),
             Self::Prove(prove) => prove.run(),
             Self::Signer(verb) => verb.run(),
+            Self::Incident(incident) => incident.run(),
+            Self::Rebuild(rebuild) => rebuild.run(),
         }
     }
 }

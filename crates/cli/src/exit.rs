@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     Outstanding,
     /// `audit verify`: what was verified is not what was signed.
     NotProven,
+    /// `audit rebuild`: the index or a view is not what the log says.
+    Differs,
     /// `serve`: the configuration does not hold together.
     Config,
     /// `run`: the command is there and cannot be run; as `env` and every shell say it.
@@ -58,6 +60,7 @@ Exit codes:
   12  import: lines were refused; the others stand
   13  revoke, suspend, recall: done, and not yet enforced by every verifier
   14  audit verify: the log or the proof is not what was signed
+  15  audit rebuild: the index or a view is not what the log says
   78  serve: the configuration does not hold together
   126 run: the command cannot be run; 127: there is none of that name; else run ends as the command does
   130 stopped by Ctrl-C";
@@ -78,6 +81,7 @@ Exit codes:
             Self::SomeRefused => 12,
             Self::Outstanding => 13,
             Self::NotProven => 14,
+            Self::Differs => 15,
             Self::Config => 78,
             Self::CannotRun => 126,
             Self::NoCommand => 127,
@@ -112,6 +116,7 @@ mod tests {
             Exit::SomeRefused,
             Exit::Outstanding,
             Exit::NotProven,
+            Exit::Differs,
             Exit::Config,
             Exit::CannotRun,
             Exit::Interrupted,

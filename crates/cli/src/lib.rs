@@ -22,6 +22,7 @@ mod leak;
 mod lines;
 mod nats;
 mod output;
+mod page;
 mod policy;
 mod problem;
 mod progress;

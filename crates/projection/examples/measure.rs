@@ -312,6 +312,14 @@ impl Stores for KeysApart {
         self.memory.set_aside(view)
     }
 
+    fn open_scratch(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
+        self.memory.open_scratch(view)
+    }
+
+    fn clear_scratch(&self) -> io::Result<()> {
+        self.memory.clear_scratch()
+    }
+
     fn save_snapshot(&self, write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
         self.memory.save_snapshot(write)
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use domain::{Envelope, Event, LogId, Position, StreamName, TenantId};
 use eventlog::{EventLog, Follower, ReadError, Recorded};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
-use verify::{Applied, IndexWriter, MAX_PENDING_RECALLS};
+use verify::{Applied, IndexPin, IndexWriter, MAX_PENDING_RECALLS};
 use wire::notice_of;
 
 use crate::follow::{Backoff, Stop};
@@ -64,6 +64,8 @@ pub(crate) struct IndexWorker {
     stores: Arc<dyn Stores>,
     log_id: LogId,
     told: Told,
+    /// Who compares the index asks here for a pin.
+    pins: mpsc::Receiver<oneshot::Sender<IndexPin>>,
     /// None only while a thread that may wait has it, to settle recalls or to write a snapshot.
     rows: Option<Rows>,
     /// Where the last snapshot stands, or was tried.
@@ -79,6 +81,8 @@ pub(crate) struct Rows {
     last_notice: HashMap<TenantId, Position>,
     /// Tenants in which somebody was erased, until that is told.
     pub(crate) erased: BTreeSet<TenantId>,
+    /// Whether what cannot be read raises an alarm. Not for who looks at the same events a second time.
+    alarms: bool,
 }
 
 /// However it ends, nobody waits for it any more.
@@ -110,10 +114,11 @@ impl IndexWorker {
         stores: Arc<dyn Stores>,
         told: Told,
         writer: IndexWriter,
+        pins: mpsc::Receiver<oneshot::Sender<IndexPin>>,
     ) -> Self {
         let (log_id, applied) = (log.log_id(), writer.index().applied());
         let rows = Some(Rows::new(writer, applied));
-        Self { log, stores, log_id, told, rows, saved: applied, saved_at: Instant::now() }
+        Self { log, stores, log_id, told, pins, rows, saved: applied, saved_at: Instant::now() }
     }
 
     /// Runs until it is asked to stop, then saves a snapshot. Damage ends it for good: the index then never proves fresh
@@ -157,6 +162,10 @@ impl IndexWorker {
                 () = stop.asked() => return End::Stopped,
                 () = sleep_until(self.saved_at + SNAPSHOT_AFTER), if self.has_enough_to_save() => {
                     self.save().await;
+                    continue;
+                }
+                Some(reply) = self.pins.recv() => {
+                    self.pin(reply).await;
                     continue;
                 }
                 events = follower.next() => events,
@@ -240,6 +249,19 @@ impl IndexWorker {
         self.rows = Some(self.stores.work().run(work).await);
     }
 
+    /// Pins the index where it is, recalls settled. It stands still only for that.
+    async fn pin(&mut self, reply: oneshot::Sender<IndexPin>) {
+        let Some(mut rows) = self.rows.take() else { return };
+        let work = move || {
+            let pin = rows.writer.pin();
+            (rows, pin)
+        };
+        let (rows, pin) = self.stores.work().run(work).await;
+        self.rows = Some(rows);
+        // Nobody waiting any more lets it go.
+        drop(reply.send(pin));
+    }
+
     /// Saves the index, recalls settled. It stands still meanwhile, but goes on answering.
     async fn save(&mut self) {
         let position = self.applied();
@@ -273,15 +295,21 @@ impl IndexWorker {
     }
 }
 
-type Fed<'a> = Option<(&'a broadcast::Sender<Arc<LiveNotice>>, LogId)>;
+pub(crate) type Fed<'a> = Option<(&'a broadcast::Sender<Arc<LiveNotice>>, LogId)>;
 
 impl Rows {
     pub(crate) fn new(writer: IndexWriter, applied: Position) -> Self {
-        Self { writer, applied, last_notice: HashMap::new(), erased: BTreeSet::new() }
+        Self { writer, applied, last_notice: HashMap::new(), erased: BTreeSet::new(), alarms: true }
+    }
+
+    /// For an index that nobody verifies by.
+    pub(crate) fn silent(writer: IndexWriter) -> Self {
+        let applied = writer.index().applied();
+        Self { alarms: false, ..Self::new(writer, applied) }
     }
 
     /// Takes in a run of events, skipping what the index has; of a hole, answers the position behind it.
-    fn take_in(&mut self, events: &[Recorded], fed: Fed<'_>) -> Result<(), Position> {
+    pub(crate) fn take_in(&mut self, events: &[Recorded], fed: Fed<'_>) -> Result<(), Position> {
         let known = events.partition_point(|event| event.position <= self.applied);
         #[cfg(feature = "planted")]
         self.show_again(&events[..known]);
@@ -292,7 +320,7 @@ impl Rows {
                 break;
             }
             let (envelope, why) = self.apply(event);
-            if let Some(why) = why {
+            if let Some(why) = why.filter(|_| self.alarms) {
                 alarm(event, &why);
             }
             if let Some(envelope) = envelope {

@@ -1,6 +1,7 @@
 //! Shows: workers that follow the log into the key index and into views in sled; all of it can be rebuilt from the log.
 
 mod changes;
+mod comparison;
 mod follow;
 #[cfg(test)]
 mod given;
@@ -21,6 +22,9 @@ mod view;
 mod view_worker;
 mod views;
 
+pub use comparison::{
+    Busy, CompareError, Compared, Comparison, Difference, Digest, How, Parting, Phase, Side, Step,
+};
 pub use index_worker::LiveNotice;
 #[cfg(feature = "planted")]
 pub use past::PastBug;

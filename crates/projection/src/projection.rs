@@ -8,10 +8,11 @@ use std::time::Duration;
 use domain::{Position, TenantId};
 use eventlog::EventLog;
 use eventlog::jetstream::NoticeFeed;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use verify::{IndexWriter, KeyIndex};
 
+use crate::comparison::{Busy, Comparison, Subjects};
 use crate::follow::Stop;
 use crate::index_worker::{IndexWorker, LiveNotice, Told};
 use crate::notice_worker;
@@ -67,6 +68,8 @@ pub struct Projection {
     notices: Arc<Shelf>,
     times: Arc<Shelf>,
     log: Arc<dyn EventLog>,
+    /// What a comparison needs.
+    subjects: Subjects,
     stop: watch::Sender<bool>,
     stopped: Stop,
     workers: JoinSet<()>,
@@ -112,6 +115,8 @@ impl Projection {
         prepare(&mut writer);
         let (stop, stopped) = Stop::new();
         let told = Told::new(index.applied());
+        // One comparison at a time asks for one pin.
+        let (pins, pin_requests) = mpsc::channel(1);
         let shelf = |view| Shelf::new(view, log_id, Arc::clone(&stores));
         let mut projection = Self {
             index,
@@ -121,13 +126,21 @@ impl Projection {
             tenants: shelf(TenantsView::NAME),
             notices: shelf(NoticesView::NAME),
             times: shelf(TimesView::NAME),
+            subjects: Subjects {
+                log: Arc::clone(&log),
+                stores: Arc::clone(&stores),
+                shelves: Vec::new(),
+                pins,
+                index_status: told.status.subscribe(),
+                one: Arc::new(Semaphore::new(1)),
+            },
             log: Arc::clone(&log),
             stop,
             stopped,
             workers: JoinSet::new(),
             followers: Vec::new(),
         };
-        let worker = IndexWorker::new(log, Arc::clone(&stores), told, writer);
+        let worker = IndexWorker::new(log, Arc::clone(&stores), told, writer, pin_requests);
         let follower = projection.workers.spawn(worker.run(projection.stopped.clone()));
         projection.followers.push(follower);
         if keeps == Keeps::Everything {
@@ -151,6 +164,7 @@ impl Projection {
 
     /// One follower a view, behind the index: a view that is rebuilt holds up none of the others.
     fn spawn<V: View>(&mut self, shelf: Arc<Shelf>) {
+        self.subjects.shelves.push(Arc::clone(&shelf));
         let follower = view_worker::run::<V>(shelf, self.behind_the_index(), self.stopped.clone());
         self.followers.push(self.workers.spawn(follower));
     }
@@ -217,6 +231,14 @@ impl Projection {
         let views = views.map(|shelf| Progress { name: shelf.view, status: *shelf.status.borrow() });
         let index = Progress { name: "index", status: *self.told.status.borrow() };
         [index].into_iter().chain(views).collect()
+    }
+
+    /// Begins to compare the index and the views with what the log makes of them, at so many events a second.
+    ///
+    /// # Errors
+    /// [`Busy`] while another comparison is under way.
+    pub fn compare(&self, events_per_second: u32) -> Result<Comparison, Busy> {
+        Comparison::new(self.subjects.clone(), events_per_second)
     }
 
     /// Whether the index or a view is no longer followed though nobody asked for that: a log that is damaged, or a panic.

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use domain::{LogId, Position};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
+use crate::comparison::pin::{Border, Read, Watched};
 use crate::stores::Stores;
 use crate::tree::{Tree, TreeError};
 
@@ -94,6 +95,8 @@ pub(crate) struct Shelf {
     /// Read-locked by whoever uses the tree, also by the worker that writes it; write-locked only to put it there and
     /// to take it away, so that nobody holds a tree that is being set aside.
     tree: RwLock<Option<Box<dyn Tree>>>,
+    /// Between two batches of the writer: where the tree can be pinned.
+    border: Mutex<Border>,
     pub(crate) status: watch::Sender<Status>,
     /// A reader met damage.
     pub(crate) damaged: Notify,
@@ -108,7 +111,8 @@ impl fmt::Debug for Shelf {
 impl Shelf {
     pub(crate) fn new(view: &'static str, log_id: LogId, stores: Arc<dyn Stores>) -> Arc<Self> {
         let status = watch::Sender::new(Status::OPENING);
-        Arc::new(Self { view, log_id, stores, tree: RwLock::default(), status, damaged: Notify::new() })
+        let (tree, border) = (RwLock::default(), Mutex::default());
+        Arc::new(Self { view, log_id, stores, tree, border, status, damaged: Notify::new() })
     }
 
     /// Puts a tree there.
@@ -120,6 +124,31 @@ impl Shelf {
     pub(crate) fn close(&self) {
         let tree = self.tree.write().take();
         drop(tree);
+        // Whatever is opened next is another tree.
+        *self.border.lock() = Border::default();
+    }
+
+    /// Uses the tree as its writer, who alone may change it.
+    pub(crate) fn write<T, E: From<TreeError>>(
+        &self,
+        work: impl FnOnce(&dyn Tree) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.with(|tree| work(&Watched { tree, border: &self.border }))
+    }
+
+    /// Pins the tree where it is, see [`Border::pin`].
+    pub(crate) fn pin(&self) -> Option<Result<Option<Position>, TreeError>> {
+        self.with(|tree| self.border.lock().pin(tree))
+    }
+
+    /// The next rows of the pinned tree.
+    pub(crate) fn read_pinned(&self, limit: usize) -> Result<Read, TreeError> {
+        self.with(|tree| self.border.lock().read(tree, limit)).unwrap_or(Ok(Read::Gone))
+    }
+
+    /// Lets go of what was put aside.
+    pub(crate) fn unpin(&self) {
+        self.border.lock().unpin();
     }
 
     /// Uses the tree, if there is one. A panic in it is damage. Blocks.

@@ -25,6 +25,18 @@ pub trait Stores: Send + Sync + fmt::Debug {
     /// What the file system says.
     fn set_aside(&self, view: &'static str) -> io::Result<()>;
 
+    /// Opens an empty tree beside the views' own, for comparing. What was opened so before is removed: one at a time.
+    ///
+    /// # Errors
+    /// [`TreeError`].
+    fn open_scratch(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError>;
+
+    /// Removes what [`open_scratch`](Self::open_scratch) made. Nobody may have it open.
+    ///
+    /// # Errors
+    /// What the file system says; nothing there is `Ok(())`.
+    fn clear_scratch(&self) -> io::Result<()>;
+
     /// Replaces the index snapshot by what `write` writes: wholly and durably, or not at all.
     ///
     /// # Errors

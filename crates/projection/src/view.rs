@@ -200,6 +200,17 @@ impl<V: View> ViewStore<V> {
     }
 }
 
+/// The bookmark in a tree's own row.
+pub(crate) fn position_of(meta: &[u8]) -> Result<Position, TreeError> {
+    Ok(Position::new(decode_row::<Meta>(meta)?.position))
+}
+
+/// A tree's own row with this bookmark.
+#[cfg(test)]
+pub(crate) fn meta_at(position: Position) -> Vec<u8> {
+    encode_row(&Meta { schema: 1, log_id: [0; 16], reader: 1, position: position.get() })
+}
+
 /// Whether an event has a notice; says the same as [`wire::notice_of`] without making one.
 pub(crate) const fn is_announced(envelope: &Envelope) -> bool {
     match &envelope.event {

@@ -204,7 +204,7 @@ impl<V: View> Worker<V> {
         let (count, last) = (events.len() as u64, events.last().map(|event| event.position));
         let (shelf, over) = (Arc::clone(&self.shelf), stop.clone());
         let work = move || {
-            let applied = shelf.with(|tree| store.apply(tree, &events, || !over.is_over()));
+            let applied = shelf.write(|tree| store.apply(tree, &events, || !over.is_over()));
             (store, applied)
         };
         let (store, applied) = self.shelf.stores.work().run(work).await;

@@ -106,6 +106,8 @@ pub(crate) struct Ending {
     pub(crate) tenant: TenantId,
     pub(crate) position: Position,
     pub(crate) at: Timestamp,
+    /// When this server refused, where it is the one that ended it; none in a late receipt.
+    pub(crate) effective_at: Option<Timestamp>,
 }
 
 impl Fleet {

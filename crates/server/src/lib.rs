@@ -4,6 +4,7 @@ pub mod config;
 mod fleet;
 pub mod guards;
 mod http;
+mod incident;
 mod leaks;
 pub mod logging;
 mod node;

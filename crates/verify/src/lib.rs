@@ -7,6 +7,7 @@ mod interner;
 mod judge;
 mod lease;
 mod overlay;
+mod pin;
 mod planted;
 mod recalls;
 mod request;
@@ -22,6 +23,7 @@ mod verdict;
 mod writer;
 
 pub use index::{KeyIndex, new_index};
+pub use pin::{IndexPin, RowFacts, TenantFacts};
 #[cfg(feature = "planted")]
 pub use planted::RecallBug;
 pub use recalls::MAX_PENDING_RECALLS;

@@ -1,5 +1,7 @@
 //! One part of all keys: rows in chunks that never move, and the table that finds them.
 
+use std::collections::HashMap;
+
 use domain::KeyId;
 
 use crate::row::{ColdRow, HotRow};
@@ -20,6 +22,17 @@ pub(crate) struct Shard {
     table: Table,
     chunks: Vec<Box<Chunk>>,
     len: u32,
+    /// While the shard is pinned; see [`crate::pin`].
+    aside: Option<Box<Aside>>,
+}
+
+/// The shard as it was when it was pinned: how many rows it had, up to which they were read since, and the rows behind that
+/// which have changed, as they were.
+#[derive(Default)]
+struct Aside {
+    len: u32,
+    read: u32,
+    rows: HashMap<u32, (HotRow, ColdRow)>,
 }
 
 /// The shard holds as many rows as its table can tell apart.
@@ -42,6 +55,7 @@ impl Shard {
     }
 
     pub(crate) fn set(&mut self, row: u32, hot: HotRow, cold: ColdRow) {
+        self.put_aside(row);
         let row = row as usize;
         let chunk = &mut self.chunks[row / CHUNK_ROWS];
         chunk.hot[row % CHUNK_ROWS] = hot;
@@ -71,6 +85,34 @@ impl Shard {
         self.table.insert(hash, row);
         self.len += 1;
         Ok(())
+    }
+
+    /// From now on rows that change are put aside as they are, until they were read.
+    pub(crate) fn pin(&mut self) {
+        self.aside = Some(Box::new(Aside { len: self.len, ..Aside::default() }));
+    }
+
+    pub(crate) fn unpin(&mut self) {
+        self.aside = None;
+    }
+
+    /// The next rows as they were when the shard was pinned, at most so many; none when all were read.
+    pub(crate) fn read_pinned(&mut self, limit: u32) -> Vec<(HotRow, ColdRow)> {
+        let Some(mut aside) = self.aside.take() else { return Vec::new() };
+        let to = aside.len.min(aside.read.saturating_add(limit));
+        let mut was = |row: u32| aside.rows.remove(&row).unwrap_or((*self.hot(row), *self.cold(row)));
+        let rows = (aside.read..to).map(&mut was).collect();
+        aside.read = to;
+        self.aside = Some(aside);
+        rows
+    }
+
+    fn put_aside(&mut self, row: u32) {
+        let Some(mut aside) = self.aside.take() else { return };
+        if row < aside.len && row >= aside.read {
+            aside.rows.entry(row).or_insert_with(|| (*self.hot(row), *self.cold(row)));
+        }
+        self.aside = Some(aside);
     }
 
     /// Makes room for so many rows at once.

@@ -91,6 +91,14 @@ impl Stores for InlineDisk {
         self.stores.set_aside(view)
     }
 
+    fn open_scratch(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
+        self.stores.open_scratch(view)
+    }
+
+    fn clear_scratch(&self) -> io::Result<()> {
+        self.stores.clear_scratch()
+    }
+
     fn save_snapshot(&self, write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
         self.stores.save_snapshot(write)
     }

@@ -13,12 +13,18 @@ use crate::stores::MemoryStores;
 
 fn worker(log: &Log, stores: &MemoryStores) -> IndexWorker {
     let (_, writer) = new_index(MAX_STALENESS);
-    IndexWorker::new(log.port(), Arc::new(stores.clone()), Told::new(Position::NONE), writer)
+    IndexWorker::new(
+        log.port(),
+        Arc::new(stores.clone()),
+        Told::new(Position::NONE),
+        writer,
+        mpsc::channel(1).1,
+    )
 }
 
 fn rows() -> Rows {
     let (_, writer) = new_index(MAX_STALENESS);
-    Rows { writer, applied: Position::NONE, last_notice: HashMap::new(), erased: BTreeSet::new() }
+    Rows::new(writer, Position::NONE)
 }
 
 /// A log's events from position 1, each at the next revision of its stream.

@@ -13,6 +13,9 @@ use crate::views::keys::KeysView;
 const SNAPSHOT: &str = "index.snapshot";
 const SNAPSHOT_NEW: &str = "index.snapshot.new";
 
+/// Where scratch views lie, for as long as they are compared.
+const SCRATCH: &str = "scratch";
+
 /// Between a view's name and the number of the time it was set aside.
 const SET_ASIDE: &str = ".set-aside-";
 
@@ -38,7 +41,10 @@ impl DiskStores {
     /// What the file system says.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+        let stores = Self { dir: dir.to_owned() };
+        // A process that crashed in a comparison left it.
+        stores.clear_scratch()?;
+        Ok(stores)
     }
 
     /// The folders of a view that were set aside, each with its number.
@@ -63,6 +69,22 @@ impl Stores for DiskStores {
     fn open_tree(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
         let cache_bytes = if view == KeysView::NAME { CACHE_BYTES_OF_KEYS } else { CACHE_BYTES };
         Ok(Box::new(SledTree::open(&self.dir.join(view), cache_bytes)?))
+    }
+
+    fn open_scratch(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
+        let failed = |error: io::Error| TreeError::Io { reason: error.to_string() };
+        self.clear_scratch().map_err(failed)?;
+        let dir = self.dir.join(SCRATCH);
+        fs::create_dir_all(&dir).map_err(failed)?;
+        let cache_bytes = if view == KeysView::NAME { CACHE_BYTES_OF_KEYS } else { CACHE_BYTES };
+        Ok(Box::new(SledTree::open(&dir.join(view), cache_bytes)?))
+    }
+
+    fn clear_scratch(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.dir.join(SCRATCH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Keeps the last one for whoever wants to look into it, and no more, so that a disk is not filled with damage.

@@ -65,6 +65,14 @@ impl Stores for MemoryStores {
         Ok(())
     }
 
+    fn open_scratch(&self, _view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
+        Ok(Box::new(MemoryDisk::default().open()))
+    }
+
+    fn clear_scratch(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn save_snapshot(&self, write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
         let mut bytes = Vec::new();
         write(&mut bytes)?;

@@ -166,6 +166,14 @@ impl Stores for Failing {
         self.inner.set_aside(view)
     }
 
+    fn open_scratch(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
+        self.inner.open_scratch(view)
+    }
+
+    fn clear_scratch(&self) -> io::Result<()> {
+        self.inner.clear_scratch()
+    }
+
     fn save_snapshot(&self, write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
         self.inner.save_snapshot(write)
     }

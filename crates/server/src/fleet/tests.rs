@@ -35,7 +35,7 @@ fn introduction(n: u32) -> Introduction {
 }
 
 fn ending(n: u64) -> Ending {
-    Ending { tenant: acme(), position: at(n), at: Timestamp::from_millis(1) }
+    Ending { tenant: acme(), position: at(n), at: Timestamp::from_millis(1), effective_at: None }
 }
 
 /// A fleet with guards 1 to `guards`, each with a lease of boot time 0.

@@ -336,7 +336,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         &["list_keys"],
         &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::SEAL_MISSING]],
     ),
-    (&["key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (&["key_history", "key_usage", "incident"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
     (&["show_key"], &[ALWAYS, OPERATOR, STALE, VIEW, PAST]),
     (
         &["explain"],
@@ -390,6 +390,10 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::POSITION_NOT_REACHED, &codes::SEAL_MISSING],
             &[&codes::VIEW_NOT_READY, &codes::VIEW_FAILED],
         ],
+    ),
+    (
+        &["rebuild_views"],
+        &[ALWAYS, OPERATOR, STALE, &[&codes::BAD_QUERY, &codes::REBUILD_RUNNING, &codes::SHUTTING_DOWN]],
     ),
     (&["fleet"], &[ALWAYS, OPERATOR, STALE, &[&codes::NOT_FOUND, &codes::BAD_QUERY, &codes::TENANT_NEEDED]]),
     (

@@ -48,7 +48,7 @@ codes! {
     NOT_FOUND = 404 "not_found", "There is no such tenant or key", "Check both ids; a key or tenant outside the operator's scopes is told as missing.";
     NOT_THERE_THEN = 404 "not_there_then", "The key or tenant was not there yet at that moment", "Ask about a later moment; the detail names the position at which it came to be.";
     GUARD_UNKNOWN = 404 "guard_unknown", "This server does not know the guard", "Register it; what it holds is kept, and it answers again with its next lease.";
-    RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension or recall; one of a tenant outside the operator's scopes is told as missing.";
+    RECEIPT_UNKNOWN = 404 "receipt_unknown", "There is no such receipt here", "A receipt's id is the position of a revocation, suspension, recall, leak report or finished rotation; one of a tenant outside the operator's scopes is told as missing.";
     NO_SUCH_ROUTE = 404 "no_such_route", "There is nothing at this path", "The routes are in /openapi.json.";
     NO_SUCH_WEBHOOK = 404 "no_such_webhook", "There is no such webhook on this server", "List them: a webhook is known to the server where it was added, and outside the operator's scopes it is told as missing.";
     NO_NOTARY = 404 "no_notary", "This server is not the notary of its log", "Ask the server that runs with --notary; on a log in the data folder it is on unless --notary off is said.";
@@ -119,6 +119,7 @@ codes! {
     STALE = 503 "stale", "This server cannot prove that it has heard every revocation, so it trusts no key", "Try again in a moment, or ask another server; /readyz?verbose tells what is away.";
     OVERLOADED = 503 "overloaded", "Too many requests of this kind are under way", "Try again after the time in Retry-After.";
     TOO_MANY_CLIENTS = 503 "too_many_clients", "Too many clients hear the feed or read the log from this server", "Try again later, or listen at another server.";
+    REBUILD_RUNNING = 503 "rebuild_running", "Views are being compared on this server already", "Wait until that is over, or end it by closing its connection; one goes on at a time.";
     FLEET_FULL = 503 "fleet_full", "This server has as many guards as it takes", "Register at another server, or remove guards that nobody needs; GET /v1/fleet lists them.";
     TOO_MANY_IMPORTS = 503 "too_many_imports", "As many imports are under way as this server takes at once", "Try again when one of them has ended.";
     POSITION_NOT_REACHED = 503 "position_not_reached", "This server has not heard of the position in min_position yet", "Ask again; if it stays, the position is of another log.";

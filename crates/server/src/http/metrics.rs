@@ -21,6 +21,7 @@ use crate::http::edge::Class;
 use crate::http::extract::Shared;
 use crate::http::fleet::states;
 use crate::http::problem::Problem;
+use crate::http::rebuild::{COMPARING, COMPARISONS};
 use crate::logging::lines_lost;
 use crate::webhooks::State as WebhookState;
 
@@ -190,6 +191,11 @@ fn describe() {
     describe_gauge!("rescind_index_applied_position", "The position that the key index has taken in.");
     describe_gauge!("rescind_view_applied_position", "The position that each view has taken in.");
     describe_counter!("rescind_view_rebuilds_total", "How often a view was set aside and rebuilt.");
+    describe_counter!(
+        COMPARISONS,
+        "Comparisons of the index or a view with the log, by view and result; alert on differs."
+    );
+    describe_gauge!(COMPARING, "1 while such a comparison goes on.");
     describe_counter!("rescind_quarantined_events_total", "Events that this build could not read.");
 }
 

@@ -14,8 +14,9 @@ use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
     amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
-    history, imports, keys, leaks, log_proof, metrics, policies, recalls, receipts, records, review, revoke,
-    rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
+    history, imports, incident, keys, leaks, log_proof, metrics, policies, rebuild, recalls, receipts,
+    records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify,
+    webhooks,
 };
 
 #[derive(OpenApi)]
@@ -28,11 +29,11 @@ use crate::http::{
         tenants::open, tenants::list, configure::configure, configure::close, recalls::recall, erasures::erase, policies::list, policies::set,
         policies::remove, policies::try_out, review::show, rotations::list, rotations::rotate, rotations::finish, rotations::cancel,
         imports::import, leaks::report, self_revoke::revoke, keys::issue, keys::list,
-        keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, verify::one,
+        keys::show, amend::amend, suspend::suspend, suspend::reinstate, revoke::revoke, history::history, usage::show, incident::show, verify::one,
         webhooks::add, webhooks::list, webhooks::show, webhooks::remove, webhooks::rotate_secret, webhooks::dead_letters,
         webhooks::redeliver, transparency::checkpoint, transparency::checkpoints, transparency::signers, transparency::tile,
         transparency::entries, log_proof::show, records::records,
-        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, explain::explain, diff::diff, fleet::list, receipts::show, guard::register,
+        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, rebuild::rebuild, explain::explain, diff::diff, fleet::list, receipts::show, guard::register,
         guard::lease, guard::fill, guard::applied, guard_usage::usage, guard::leave, snapshot::snapshot, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),

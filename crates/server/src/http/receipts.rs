@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use wire::format_rfc3339;
 
 use crate::fleet::{Ending, Receipt, TargetState};
+use crate::http::app::App;
 use crate::http::auth::Operator;
 use crate::http::codes;
 use crate::http::extract::{Params, Shared, invalid};
@@ -177,13 +178,41 @@ pub(crate) async fn enforced(
     if !app.application.wait_applied(changed.position, time.max(APPLY_AT_LEAST)).await {
         return None;
     }
-    let ending = Ending { tenant: tenant.clone(), position: changed.position, at: changed.occurred_at };
-    let receipt = open(app, ending, changed.repeated);
+    let receipt = open_now(app, tenant, changed);
     let receipt = until_complete(app, receipt, until, strangers).await;
     Some(ReceiptJson::proven(app, &receipt).await)
 }
 
-fn open(app: &Shared, ending: Ending, late: bool) -> Receipt {
+/// Opens the receipt of an ending whose answer tells nothing of it, so that it is known later who enforced it and since when.
+pub(crate) async fn keep_track(app: &App, tenant: &TenantId, changed: &Changed) {
+    // What the index takes in later than this is told by a receipt that is opened late.
+    if app.application.wait_applied(changed.position, APPLY_AT_LEAST).await {
+        let _ = open_now(app, tenant, changed);
+    }
+}
+
+fn open_now(app: &App, tenant: &TenantId, changed: &Changed) -> Receipt {
+    // A repeat may come long after what it repeats.
+    let effective_at = (!changed.repeated).then(|| app.ambient.now());
+    let (position, at) = (changed.position, changed.occurred_at);
+    open(app, Ending { tenant: tenant.clone(), position, at, effective_at }, changed.repeated)
+}
+
+/// The receipt of an ending as it is shown: at hand, from the record, or, if it may be, opened late.
+pub(crate) async fn of_ending(app: &App, ending: Ending, may_open: bool) -> Option<Value> {
+    let now = app.ambient.boot_ms();
+    let receipt = match app.fleet.receipt(ending.position, now) {
+        Some(receipt) => receipt,
+        None => match kept(app, ending.position).await {
+            Some(kept) => return Some(kept),
+            None if may_open && app.index.applied() >= ending.position => open(app, ending, true),
+            None => return None,
+        },
+    };
+    serde_json::to_value(ReceiptAnswer::of(&receipt, now)).ok()
+}
+
+fn open(app: &App, ending: Ending, late: bool) -> Receipt {
     let receipt = app.fleet.open(ending, late, app.ambient.boot_ms());
     if let Some(link) = app.link.as_ref().filter(|_| receipt.awaits_registry()) {
         // Whether somebody waits for it or not: the receipt may be read later.
@@ -242,9 +271,16 @@ async fn ending_at(app: &Shared, position: Position) -> Result<Option<Ending>, P
     // What this build cannot read is nothing that it ended.
     let Ok(stream) = found.stream.as_str().parse::<StreamName>() else { return Ok(None) };
     let Ok(envelope) = wire::decode(&stream, &found.payload) else { return Ok(None) };
-    let ends =
-        matches!(envelope.event, Event::KeyRevoked(_) | Event::KeySuspended(_) | Event::KeysRecalled(_));
-    Ok(ends.then(|| Ending { tenant: stream.tenant().clone(), position, at: envelope.occurred_at }))
+    let ends = matches!(
+        envelope.event,
+        Event::KeyRevoked(_)
+            | Event::KeySuspended(_)
+            | Event::KeysRecalled(_)
+            | Event::KeyLeaked(_)
+            | Event::RotationFinished(_)
+    );
+    let (tenant, at) = (stream.tenant().clone(), envelope.occurred_at);
+    Ok(ends.then_some(Ending { tenant, position, at, effective_at: None }))
 }
 
 /// How long to wait.
@@ -259,7 +295,7 @@ pub(crate) struct ReceiptQuery {
 /// Shows a receipt again, on any server.
 #[utoipa::path(
     get, path = "/v1/receipts/{id}", tag = "fleet", operation_id = "receipt",
-    params(("id" = u64, Path, description = "The position of a revocation, suspension or recall"), ReceiptQuery),
+    params(("id" = u64, Path, description = "The position of a revocation, suspension, recall, leak report or finished rotation"), ReceiptQuery),
     responses((status = 200, description = "Who has enforced it by now, and who is outstanding", body = ReceiptAnswer)),
 )]
 pub(crate) async fn show(
@@ -313,7 +349,7 @@ async fn with_proof(app: &Shared, mut kept: Value, position: Position) -> Value 
 }
 
 /// The receipt as it was when it was complete. A record that cannot be read is no reason not to say who refuses now.
-async fn kept(app: &Shared, position: Position) -> Option<Value> {
+async fn kept(app: &App, position: Position) -> Option<Value> {
     app.receipts.find(position).await.unwrap_or_else(|error| {
         warn!(%error, "the record of receipts cannot be read");
         None
@@ -327,6 +363,8 @@ pub(crate) struct ReceiptAnswer {
     tenant: String,
     /// When they were ended, RFC 3339.
     at: String,
+    /// When the server that ended them refused; null in a late receipt.
+    effective_at: Option<String>,
     /// Who has enforced it.
     #[serde(flatten)]
     receipt: ReceiptJson,
@@ -337,6 +375,7 @@ impl ReceiptAnswer {
         Self {
             tenant: receipt.ending.tenant.to_string(),
             at: format_rfc3339(receipt.ending.at),
+            effective_at: receipt.ending.effective_at.map(format_rfc3339),
             receipt: ReceiptJson::of(receipt, boot_ms),
         }
     }

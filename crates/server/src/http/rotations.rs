@@ -15,6 +15,7 @@ use crate::http::codes;
 use crate::http::command::{ChangedKey, Meta, about, at_position, outcome};
 use crate::http::extract::{InTenant, Json, OfKey, Params, Shared, invalid, page_limit, parameter};
 use crate::http::problem::Problem;
+use crate::http::receipts::keep_track;
 use crate::http::rotation_json::RotationJson;
 use crate::rotation::{Evidence, Straggler};
 
@@ -170,7 +171,9 @@ pub(crate) async fn finish(
     let request = meta.by(&operator);
     let finished = app.application.finish_rotation(&request, command);
     let changed = outcome(&app, "finish_rotation", &request.command_id, None, finished).await;
-    Ok(ChangedKey::answer(&app, &tenant, key_id, changed.map_err(about(key_id))?))
+    let changed = changed.map_err(about(key_id))?;
+    keep_track(&app, &tenant, &changed).await;
+    Ok(ChangedKey::answer(&app, &tenant, key_id, changed))
 }
 
 /// Calls a rotation off: the predecessor stays, and the successor is refused from then on.

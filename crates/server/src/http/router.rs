@@ -10,8 +10,9 @@ use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
     amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
-    history, imports, keys, leaks, log_proof, metrics, openapi, policies, recalls, receipts, records, review,
-    revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify, webhooks,
+    history, imports, incident, keys, leaks, log_proof, metrics, openapi, policies, rebuild, recalls,
+    receipts, records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency,
+    usage, verify, webhooks,
 };
 
 type Route = MethodRouter<Arc<App>>;
@@ -49,7 +50,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let below = || any(authz::ask_below);
     let gateways: [(&str, Route); 3] =
         [("/v1/authz", any(authz::ask)), ("/v1/authz/", below()), ("/v1/authz/{*rest}", below())];
-    let reads: [(&str, Route); 13] = [
+    let reads: [(&str, Route); 11] = [
         ("/v1/fleet", get(fleet::list)),
         ("/v1/receipts/{id}", get(receipts::show)),
         ("/v1/tenants", get(tenants::list)),
@@ -61,15 +62,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}", get(keys::show)),
         ("/v1/tenants/{tenant}/keys/{key_id}/events", get(history::history)),
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
-        ("/v1/tenants/{tenant}/keys/{key_id}/explain", get(explain::explain)),
-        ("/v1/tenants/{tenant}/diff", get(diff::diff)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
-    let streams: [(&str, Route); 3] = [
-        ("/v1/feed", get(feed::feed)),
-        ("/v1/events", get(events::events)),
-        ("/v1/guard/snapshot", get(snapshot::snapshot)),
-    ];
+    let streams: [(&str, Route); 2] =
+        [("/v1/feed", get(feed::feed)), ("/v1/guard/snapshot", get(snapshot::snapshot))];
     let open: [(&str, Route); 4] = [
         ("/livez", get(health::live)),
         ("/readyz", get(health::ready)),
@@ -84,6 +80,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(group(&app, Class::Guard, guards))
         .merge(group(&app, Class::Read, reads))
         .merge(webhook_routes(&app))
+        .merge(audit_routes(&app))
         .merge(transparency_routes(&app))
         .merge(group(&app, Class::Stream, streams))
         .merge(group(&app, Class::Open, open))
@@ -106,6 +103,18 @@ fn webhook_routes(app: &Arc<App>) -> Router<Arc<App>> {
         ("/v1/webhooks/{webhook_id}/dead-letters", get(webhooks::dead_letters)),
     ];
     group(app, Class::Command, commands).merge(group(app, Class::Read, reads))
+}
+
+/// What auditors ask: the log, what was at a moment, what became of a key, and whether the views are what the log makes of them.
+fn audit_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let reads: [(&str, Route); 3] = [
+        ("/v1/tenants/{tenant}/diff", get(diff::diff)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/explain", get(explain::explain)),
+        ("/v1/tenants/{tenant}/keys/{key_id}/incident", get(incident::show)),
+    ];
+    let streams: [(&str, Route); 2] =
+        [("/v1/events", get(events::events)), ("/v1/views/rebuild", post(rebuild::rebuild))];
+    group(app, Class::Read, reads).merge(group(app, Class::Stream, streams))
 }
 
 /// The log as a transparency log. Static content, most of it for everybody.

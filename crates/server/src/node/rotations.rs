@@ -10,7 +10,7 @@ use projection::{KeyRow, QueryError, RotationRow};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::http::App;
+use crate::http::{App, keep_track};
 use crate::rotation::{Evidence, adopt};
 
 /// How often it looks.
@@ -96,6 +96,7 @@ async fn finish_if_due(app: &App, row: &KeyRow, rotation: &RotationRow) -> Resul
     };
     match app.application.finish_rotation(&Request::system(Cause::Rotation, id), command).await {
         Ok(changed) if !changed.repeated => {
+            keep_track(app, &row.tenant, &changed).await;
             info!(key.id = %row.key_id, log.position = changed.position.get(), "a rotation is finished by its rule");
         }
         Ok(_) => {}

@@ -27,7 +27,12 @@ fn at(n: u64) -> Position {
 }
 
 fn ending(n: u64) -> Ending {
-    Ending { tenant: "acme".parse().unwrap(), position: at(n), at: Timestamp::from_millis(1) }
+    Ending {
+        tenant: "acme".parse().unwrap(),
+        position: at(n),
+        at: Timestamp::from_millis(1),
+        effective_at: None,
+    }
 }
 
 fn introduction(n: u32) -> Introduction {

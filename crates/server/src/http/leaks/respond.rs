@@ -17,6 +17,7 @@ use crate::http::codes;
 use crate::http::command::outcome;
 use crate::http::extract::Shared;
 use crate::http::problem::Problem;
+use crate::http::receipts::keep_track;
 use crate::http::self_revoke::{Identified, identify};
 
 /// Keys that are dealt with at once: they share the log's commits, and leave room for other commands.
@@ -179,6 +180,7 @@ async fn respond_to(
                 LeakResponse::Suspend => "suspended",
             };
             let position = leaked.changed.position;
+            keep_track(app, &found.tenant, &leaked.changed).await;
             info!(
                 key.id = %found.key_id, tenant = %found.tenant, source = %report.source, log.position = %position,
                 response, "a key was reported as leaked"

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{DEEDS, PassError, Worker};
+use crate::http::keep_track;
 use crate::policy::idle::{Idle, idle_now};
 use crate::policy::span::Span;
 use crate::policy::standing::{begun, still_idle};
@@ -170,6 +171,7 @@ impl Worker {
             Ok(changed) if changed.repeated => changed.position,
             Ok(changed) => {
                 counter!(DEEDS, "action" => deed.as_str()).increment(1);
+                keep_track(&self.app, &row.tenant, &changed).await;
                 match deed {
                     Deed::Suspend => pass.suspended += 1,
                     Deed::Revoke => pass.revoked += 1,
