@@ -61,7 +61,8 @@ fn an_older_event_that_overwrites_a_newer_one_is_caught() {
     };
     is_caught(
         plants,
-        &["acknowledged its revocation", "its revocation was committed", "it should say revoked"],
+        // Whatever the newer one had ended or suspended passes again.
+        &["acknowledged its revocation", "its revocation was committed", "it should say"],
     );
 }
 
