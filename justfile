@@ -58,3 +58,8 @@ bench-proof events="10000000":
     cargo run --release --locked -p proof --example verify {{ events }}
     cargo build --release --locked -p cli
     cargo run --release --locked -p tests --bin notary
+
+# Measure beside OpenBao, PostgreSQL, Redis and better-auth, row by row; what target/peers has already is not measured again
+bench-peers *args:
+    cargo build --release --locked -p cli
+    python3 tests/peers/run.py {{ args }}
