@@ -52,7 +52,7 @@ class BetterAuth(contestant.HttpContestant):
     def sow(self) -> None:
         self._synchronous("NORMAL")
         if self.keys:
-            self.sow_over_http(self._issues(), '"key":"([^"]+)","id":"([^"]+)"')
+            self.sow_over_http(self._issues(self.keys), '"key":"([^"]+)","id":"([^"]+)"')
 
     def verify_http(self, connections: int, seconds: int) -> float:
         # Each verification writes when the key was used; nobody would sync for that.
@@ -62,7 +62,7 @@ class BetterAuth(contestant.HttpContestant):
 
     def issue(self, callers: int) -> float:
         self._synchronous("FULL")
-        return self.write_load(self._issues(), callers)
+        return self.write_load(self._issues(contestant.needed(callers, self.keys)), callers)
 
     def revoke(self, callers: int) -> float:
         self._synchronous("FULL")
@@ -72,9 +72,8 @@ class BetterAuth(contestant.HttpContestant):
     def _synchronous(self, level: str) -> None:
         http_load.expect(self.port, self._post("/synchronous", {"level": level}), level.encode())
 
-    def _issues(self) -> list[bytes]:
-        count = min(max(self.keys, max(contestant.WRITES.values()) + 1), http_load.MAX_REQUESTS)
-        return [self._post("/issue", {"name": f"campaign {n}"}) for n in range(count)]
+    def _issues(self, count: int) -> list[bytes]:
+        return [self._post("/issue", {"name": f"campaign {n}"}) for n in range(min(count, http_load.MAX_REQUESTS))]
 
     def _post(self, path: str, body: object) -> bytes:
         return http_load.request("POST", path, {}, body)

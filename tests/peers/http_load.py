@@ -15,6 +15,8 @@ MAX_REQUESTS = 200_000
 # The size of answers may differ by so much from the one that was looked at: positions and times grow by digits.
 SIZE_TOLERANCE = 0.15
 MAX_ANSWER = 1 << 20
+# wrk gives up what is under way when its time is up; reading the requests comes before that.
+ENDS_WITHIN_S = 60
 
 
 class Refused(Exception):
@@ -104,8 +106,11 @@ def wrk(port: int, requests: list[bytes], connections: int, folder: Path, *, sec
         command.append(pattern or "()")
     if captured:
         command.append(captured)
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=seconds + 60,
-                          env=tools.environment(packages))
+    try:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=seconds + ENDS_WITHIN_S,
+                              env=tools.environment(packages))
+    except subprocess.TimeoutExpired as error:
+        raise Refused(f"wrk did not end {ENDS_WITHIN_S} s after its time was up") from error
     told = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not told:
         raise Refused(f"wrk ended with {done.returncode}: {(done.stderr + done.stdout)[-800:]}")

@@ -8,6 +8,7 @@ local ffi = require("ffi")
 ffi.cdef[[
 typedef struct { long seconds; long nanoseconds; } rescind_time;
 int clock_gettime(int clock, rescind_time *time);
+void _exit(int status);
 ]]
 
 local MONOTONIC = 1
@@ -46,7 +47,8 @@ local function answer(status, headers, body)
         tell(answered, now() - began, failed, 0)
         if captured then captured:close() end
         io.stdout:flush()
-        os.exit(0)
+        -- Not by an ordinary exit, which clears up what wrk's main thread still waits with.
+        ffi.C._exit(0)
     end
 end
 

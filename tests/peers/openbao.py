@@ -60,13 +60,13 @@ class OpenBao(contestant.HttpContestant):
 
     def sow(self) -> None:
         if self.keys:
-            self.sow_over_http(self._creates(), '"client_token":"([^"]+)"')
+            self.sow_over_http(self._creates(self.keys), '"client_token":"([^"]+)"')
 
     def verify_http(self, connections: int, seconds: int) -> float:
         return self.read_load(self._lookups(), connections, seconds, b'"display_name"')
 
     def issue(self, callers: int) -> float:
-        return self.write_load(self._creates(), callers)
+        return self.write_load(self._creates(contestant.needed(callers, self.keys)), callers)
 
     def revoke(self, callers: int) -> float:
         tokens = self.slice(contestant.needed(callers, self.keys))
@@ -80,11 +80,10 @@ class OpenBao(contestant.HttpContestant):
     def _lookups(self) -> list[bytes]:
         return [self._post("/v1/auth/token/lookup", {"token": token}) for token in self.lines[:http_load.MAX_REQUESTS]]
 
-    def _creates(self) -> list[bytes]:
-        count = min(max(self.keys, max(contestant.WRITES.values()) + 1), http_load.MAX_REQUESTS)
+    def _creates(self, count: int) -> list[bytes]:
         return [self._post("/v1/auth/token/create", {
             "policies": ["default"], "display_name": f"campaign {n}", "meta": {"owner": f"sender-{n // 10}"},
-        }) for n in range(count)]
+        }) for n in range(min(count, http_load.MAX_REQUESTS))]
 
     def _post(self, path: str, body: object, headers: dict[str, str] | None = None) -> bytes:
         return http_load.request("POST", path, self.headers if headers is None else headers, body)

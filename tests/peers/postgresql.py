@@ -36,7 +36,8 @@ CREATE SEQUENCE next_key START 1000000000;
 # whatever follows a colon for a variable, so a scope's colon is `chr(58)`.
 DIGEST = "sha256(convert_to('rsk_live_' || lpad(({})::text, 64, '0'), 'UTF8'))"
 ROW = f"""INSERT INTO keys (id, digest, tenant, name, owner, scopes)
-    SELECT n, {DIGEST.format('n')}, 'acme', 'campaign ' || n, 'sender-' || n / 10, ARRAY['campaigns' || chr(58) || 'send'] FROM {{}} AS n"""
+    SELECT n, {DIGEST.format('n')}, 'acme', 'campaign ' || n, 'sender-' || n / 10, ARRAY['campaigns' || chr(58) || 'send']
+    FROM {{}} AS n"""
 VERIFY = f"""\\set id random(1, :keys)
 SELECT id, tenant, owner, scopes, expires_at, revoked_at FROM keys WHERE digest = {DIGEST.format(':id::bigint')};
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -29,7 +30,9 @@ class Failed(Exception):
 
 
 class Program:
-    """A child process whose output goes to a file."""
+    """A child process whose output goes to a file. It ends with this program at the latest."""
+
+    running: "set[Program]" = set()
 
     def __init__(self, command: list, folder: Path, environment: dict[str, str] | None = None, account: int | None = None):
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,6 +43,7 @@ class Program:
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env=environment, cwd=folder, user=account, group=account, extra_groups=None if account is None else [],
             )
+        Program.running.add(self)
 
     @property
     def pid(self) -> int:
@@ -64,6 +68,7 @@ class Program:
             time.sleep(LOOK_AGAIN_S)
 
     def stop(self, how: int = signal.SIGTERM) -> None:
+        Program.running.discard(self)
         if self.child.poll() is not None:
             return
         self.child.send_signal(how)
@@ -72,6 +77,12 @@ class Program:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+
+@atexit.register
+def _end_all() -> None:
+    for left in list(Program.running):
+        left.stop()
 
 
 def free_port() -> int:

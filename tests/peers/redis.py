@@ -38,7 +38,8 @@ class Redis(contestant.Contestant):
     name = "redis"
     settings = [
         "appendonly yes, appendfsync always (redis.io, Redis persistence: every acknowledged write is on disk)",
-        "io-threads off (redis.conf: only with at least 4 cores); no snapshots, no password, no TLS: each would only slow it down",
+        "io-threads off (redis.conf: only with at least 4 cores); no snapshots, no password, no TLS: each would only slow it "
+        "down",
         "one script a write, by EVALSHA: the hash, a line in an audit stream, PUBLISH (redis.io, Scripting: atomic)",
         "loaded by redis-benchmark, one thread; verifying is HMGET of standing, tenant, owner, scopes and expiry by the hex "
         "digest, and computing that digest, which a verifier has to do for each key, is left out; a turn revokes keys drawn at "

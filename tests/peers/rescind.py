@@ -43,7 +43,7 @@ class Rescind(contestant.HttpContestant):
     def sow(self) -> None:
         http_load.expect(self.port, self._post("/v1/tenants", {"tenant": TENANT}), TENANT.encode())
         if self.keys:
-            self.sow_over_http(self._issues(), '"key":"([^"]+)"')
+            self.sow_over_http(self._issues(self.keys), '"key":"([^"]+)"')
 
     def verify_http(self, connections: int, seconds: int) -> float:
         requests = [self._post("/v1/verify", {"key": key}) for key in self.lines[:http_load.MAX_REQUESTS]]
@@ -56,7 +56,7 @@ class Rescind(contestant.HttpContestant):
         return BATCH * self.read_load(requests, connections, seconds, b'"verdict":"valid"')
 
     def issue(self, callers: int) -> float:
-        return self.write_load(self._issues(), callers)
+        return self.write_load(self._issues(contestant.needed(callers, self.keys)), callers)
 
     def revoke(self, callers: int) -> float:
         keys = self.slice(contestant.needed(callers, self.keys))
@@ -76,11 +76,10 @@ class Rescind(contestant.HttpContestant):
     def touch_all(self) -> None:
         pass  # All of it is in memory.
 
-    def _issues(self) -> list[bytes]:
-        count = min(max(self.keys, max(contestant.WRITES.values()) + 1), http_load.MAX_REQUESTS)
+    def _issues(self, count: int) -> list[bytes]:
         return [self._post(f"/v1/tenants/{TENANT}/keys", {
             "name": f"campaign {n}", "owner": f"sender-{n // OWNER_HAS}", "scopes": ["campaigns:send"],
-        }) for n in range(count)]
+        }) for n in range(min(count, http_load.MAX_REQUESTS))]
 
     def _revoke(self, key_id: str) -> bytes:
         return self._post(f"/v1/tenants/{TENANT}/keys/{key_id}/revoke", {"reason": "compromised"})

@@ -56,7 +56,8 @@ class File:
 
 def machine() -> dict:
     """Where this ran, without its name."""
-    model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {"cores": os.cpu_count(), "processor": model[0] if model else platform.machine(), "memory_gib": round(pages / 2**30),
             "kernel": platform.release(), "python": platform.python_version()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +39,8 @@ ROUNDS = 5
 
 def main() -> int:
     given = _arguments()
+    # As after Ctrl-C: whoever is measured is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rescind.Rescind.binary = given.rescind.resolve()
     if not given.rescind.is_file():
         print(f"{given.rescind} is not there: build it with `cargo build --release --locked -p cli`", file=sys.stderr)
@@ -80,7 +83,8 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--keys", type=int, default=100_000, help="keys on both sides")
     arguments.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each side")
     arguments.add_argument("--seconds", type=int, default=3, help="of a turn of verifying")
-    arguments.add_argument("--json", type=Path, default=contestant.PLACE / "results.json", help="what was measured, kept after each row")
+    arguments.add_argument("--json", type=Path, default=contestant.PLACE / "results.json",
+                           help="what was measured, kept after each row")
     arguments.add_argument("--rescind", type=Path, default=tools.TARGET / "release/rescind", help="the binary")
     arguments.add_argument("--prepare", action="store_true", help="only install the rivals and prepare the keys")
     given = arguments.parse_args()
