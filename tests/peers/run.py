@@ -78,7 +78,7 @@ def _compare(kind: type, given: argparse.Namespace, run: Path, file: results.Fil
 def _arguments() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description="Measures Rescind beside its rivals.")
     arguments.add_argument("--rivals", type=_names(RIVALS), default=list(RIVALS), help=f"of {', '.join(RIVALS)}; all unless said")
-    arguments.add_argument("--rows", type=lambda text: text.split(","), default=[],
+    arguments.add_argument("--rows", type=_rows, default=[],
                            help=f"names or beginnings of {', '.join(row.name for row in rows.ROWS)}; all unless said")
     arguments.add_argument("--keys", type=int, default=100_000, help="keys on both sides")
     arguments.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each side")
@@ -91,6 +91,13 @@ def _arguments() -> argparse.Namespace:
     if given.keys < 1000 or given.rounds < 1:
         arguments.error("at least 1000 keys and one round")
     return given
+
+
+def _rows(text: str) -> list[str]:
+    for name in (names := text.split(",")):
+        if not any(rows.named(row, [name]) for row in rows.ROWS):
+            raise argparse.ArgumentTypeError(f"no row is called or begins with {name}")
+    return names
 
 
 def _names(known):
