@@ -118,7 +118,10 @@ class MemoryRow(Row):
         found = Measured(self.name, self._unit, more_is_better=False)
         for _ in range(turns.rounds):
             for side, values in ((ours, found.ours), (rival, found.rival)):
-                values.append((_resident(side.start, side) - _resident(side.start_empty, side)) / side.keys)
+                more = _resident(side.start, side) - _resident(side.start_empty, side)
+                if more <= 0:
+                    raise program.Failed(f"{side.name} holds no more memory with {side.keys} keys than without: take more keys")
+                values.append(more / side.keys)
             _tell(found)
         return [found]
 
