@@ -16,6 +16,7 @@ use crate::fleet::Fleet;
 use crate::import::Import;
 use crate::key::KeyVerb;
 use crate::leak::LeakVerb;
+use crate::log::LogVerb;
 use crate::nats::NatsVerb;
 use crate::policy::PolicyVerb;
 use crate::recall::Recall;
@@ -72,6 +73,9 @@ enum Verb {
     /// The log, for auditors
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// The log as a whole: moved between a data folder and NATS
+    #[command(subcommand)]
+    Log(LogVerb),
     /// NATS: its configuration, who is let in, and what consumers read through
     #[command(subcommand)]
     Nats(NatsVerb),
@@ -147,6 +151,7 @@ impl Verb {
             Self::Watch(watch) => watch.run(),
             Self::Webhook(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
+            Self::Log(verb) => verb.run(),
             Self::Nats(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Completions(completions) => completions.run(command()),

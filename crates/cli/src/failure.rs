@@ -80,3 +80,17 @@ impl Failure {
         }})
     }
 }
+
+/// What went wrong with what lies under it, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut under = error.source();
+    while let Some(error) = under {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            said.push_str(&format!(": {more}"));
+        }
+        under = error.source();
+    }
+    said
+}

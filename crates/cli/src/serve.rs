@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::confirm::quoted;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::output::Output;
 use crate::screen;
 use crate::signals::asked_to_stop;
@@ -163,20 +163,6 @@ fn not_started(error: &StartError) -> Failure {
         Some(remedy) => failure.remedy(remedy),
         None => failure,
     }
-}
-
-/// What went wrong with what lies under it, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut under = error.source();
-    while let Some(error) = under {
-        let more = error.to_string();
-        if !said.contains(&more) {
-            said.push_str(&format!(": {more}"));
-        }
-        under = error.source();
-    }
-    said
 }
 
 #[cfg(test)]

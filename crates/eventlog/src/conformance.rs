@@ -3,6 +3,7 @@
 //! It asserts and so it panics; call it from tests only. Each case runs on a fresh log, and a failure names its case.
 
 mod appending;
+mod copying;
 mod following;
 mod given;
 mod reading;
@@ -15,8 +16,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::{LogId, Position};
 use futures_util::FutureExt;
 
+use crate::copying::{CopyError, LogCopy};
 use crate::port::{EventLog, SealStore};
 
 /// One log that a case may open as often as it likes. Fresh for every case, empty at first.
@@ -27,6 +30,42 @@ pub trait LogPlace: Send {
 
     /// Told when the case has dropped all its handles: the next [`open`](Self::open) must find the log as after a restart.
     async fn close(&mut self);
+}
+
+/// One place that a history may be copied into, fresh for every case.
+#[async_trait]
+pub trait CopyPlace: Send {
+    /// The place as a target of this log, which ends there.
+    async fn copy(&mut self, of: LogId, until: Position) -> Result<Box<dyn LogCopy>, CopyError>;
+
+    /// The place as a log, or why it is none.
+    async fn open_log(&mut self) -> Result<Arc<dyn EventLog>, String>;
+
+    /// Told when the case has dropped all that it opened.
+    async fn close(&mut self);
+}
+
+/// Runs every case of [`LogCopy`]'s contract, each on a place of its own.
+///
+/// # Panics
+/// When a case fails, with its name.
+pub async fn conformance_of_copies<P: CopyPlace>(fresh: impl AsyncFn() -> P) {
+    macro_rules! cases {
+        ($($case:path),* $(,)?) => {
+            $(
+                let mut place = fresh().await;
+                named(stringify!($case), $case(&mut place)).await;
+            )*
+        };
+    }
+    cases!(
+        copying::a_copy_is_the_same_history,
+        copying::units_are_known_and_expectations_hold_after_a_copy,
+        copying::an_unfinished_copy_is_no_log_and_goes_on,
+        copying::a_finished_copy_takes_what_the_source_has_since,
+        copying::what_does_not_follow_is_refused,
+        copying::another_history_is_refused,
+    );
 }
 
 /// Runs every case of [`EventLog`]'s contract, each on a place of its own.

@@ -1,7 +1,8 @@
 //! The log in one file beside the server: redb, group commit, every page and event checked when it is opened.
 
+mod copy;
 mod follow;
-mod heads;
+pub(crate) mod heads;
 mod queue;
 mod record;
 mod seals;
@@ -26,11 +27,12 @@ use self::follow::EmbeddedFollower;
 use self::heads::{ByName, Names};
 use self::queue::{Answer, Queue, Waiting};
 use self::storage::{LogFile, create_whole};
-use self::store::Store;
+use self::store::{Stage, Store};
 use crate::port::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
 };
 
+pub use self::copy::{EmbeddedCopy, settle};
 pub use self::seals::EmbeddedSeals;
 pub use self::store::OpenError;
 
@@ -55,6 +57,9 @@ pub use self::store::OpenError;
 /// closed, opened and checked anew as at a start, reads go on, and after a second units are let in again; a full disk thus
 /// heals by itself. If the disk failed to *sync*, nothing that it shows can be believed: the log stays closed until the
 /// process is restarted.
+///
+/// **Restored.** A log from a backup is read like any other, but takes no event and gives no lease until [`settle`] has said
+/// what came after it: what it shows may have been taken back since.
 #[derive(Clone)]
 pub struct EmbeddedLog {
     open: Arc<Open>,
@@ -69,6 +74,10 @@ struct Open {
 /// What callers, followers and the writer share.
 struct Shared {
     log_id: LogId,
+    /// Where the backup ended that this log was restored from, as long as nobody said what came after.
+    restored: Option<Position>,
+    /// Whether events are taken all the same: by whoever is about to say it.
+    settling: bool,
     store: Store,
     names: Names,
     /// Last positions of streams, of committed events only; the writer writes.
@@ -94,26 +103,25 @@ impl EmbeddedLog {
     pub fn open(path: &Path, new_log_id: LogId) -> Result<Self, OpenError> {
         let durability = redb::Durability::Immediate;
         let on = |file: &Path| Store::new(file.to_owned(), Box::new(LogFile(file.to_owned())), durability);
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() == 0 => {
-                // A log is never empty, not even while it is being made: something has taken its bytes.
-                return Err(on(path).damaged(None, "the file is empty; if it never was a log, remove it"));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_whole(path, |draft| {
-                    let store = on(draft);
-                    store.open(new_log_id, &Names::new())?;
-                    store.close();
-                    Ok(())
-                })
-                .map_err(|error: OpenError| error.about(path))?;
-            }
-            Err(source) => return Err(OpenError::Io { path: path.to_owned(), source }),
-        }
-        let log = Self::with(on(path), new_log_id)?;
+        make_missing(path, new_log_id, on)?;
+        let log = Self::with(on(path), new_log_id, false)?;
         storage::remove_drafts(path);
         Ok(log)
+    }
+
+    /// Opens a restored log so that events can be added to it, for whoever will [`settle`] it: until then nobody else can.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_settling(path: &Path) -> Result<Self, OpenError> {
+        // A log is there, so none is begun under this name.
+        Self::with(existing(path)?, LogId::from_u128(0), true)
+    }
+
+    /// Where the backup ended that this log was restored from, as long as nobody has said what came after it.
+    #[must_use]
+    pub fn restored(&self) -> Option<Position> {
+        self.shared().restored
     }
 
     /// Opens a log whose bytes lie elsewhere than in a file; `name` stands for the path in what is said about it.
@@ -127,19 +135,27 @@ impl EmbeddedLog {
         storage: impl Fn() -> io::Result<B> + Send + Sync + 'static,
         new_log_id: LogId,
     ) -> Result<Self, OpenError> {
-        Self::with(Store::new(name.to_owned(), Box::new(storage), redb::Durability::Immediate), new_log_id)
+        let store = Store::new(name.to_owned(), Box::new(storage), redb::Durability::Immediate);
+        Self::with(store, new_log_id, false)
     }
 
-    fn with(store: Store, new_log_id: LogId) -> Result<Self, OpenError> {
+    fn with(store: Store, new_log_id: LogId, settling: bool) -> Result<Self, OpenError> {
         let path = store.path.clone();
         let names = Names::new();
         let checked = store.open(new_log_id, &names)?;
+        let restored = match checked.stage {
+            Stage::Whole => None,
+            Stage::Restored { end } => Some(end),
+            Stage::Copying => return Err(OpenError::Unfinished { path }),
+        };
         tracing::info!(
             log.path = %path.display(), log.id = %checked.log_id, log.position = checked.head.get(),
             streams = checked.last_by_stream.len(), "the log is open and every event of it is whole"
         );
         let shared = Arc::new(Shared {
             log_id: checked.log_id,
+            restored,
+            settling,
             store,
             names,
             heads: RwLock::new(checked.last_by_stream),
@@ -181,6 +197,16 @@ impl fmt::Debug for EmbeddedLog {
 }
 
 impl Shared {
+    /// Whether what this log shows may be acted on; else why not.
+    fn check_settled(&self) -> Result<(), String> {
+        match self.restored {
+            Some(end) if !self.settling => Err(format!(
+                "this log was restored from a backup that ends at position {end}, and what came after is not known here: stop this server and run `rescind backup settle`"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn head(&self) -> Position {
         self.committed.borrow().head
     }
@@ -227,6 +253,36 @@ impl Shared {
     }
 }
 
+/// Makes the log's file whole before it has its name, if there is none.
+fn make_missing(path: &Path, log_id: LogId, on: impl Fn(&Path) -> Store) -> Result<(), OpenError> {
+    match std::fs::metadata(path) {
+        // A log is never empty, not even while it is being made: something has taken its bytes.
+        Ok(metadata) if metadata.len() == 0 => {
+            Err(on(path).damaged(None, "the file is empty; if it never was a log, remove it"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_whole(path, |draft| {
+            let store = on(draft);
+            store.open(log_id, &Names::new())?;
+            store.close();
+            Ok(())
+        })
+        .map_err(|error: OpenError| error.about(path)),
+        Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The file of a log that must be there.
+fn existing(path: &Path) -> Result<Store, OpenError> {
+    let storage = Box::new(LogFile(path.to_owned()));
+    let store = Store::new(path.to_owned(), storage, redb::Durability::Immediate);
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() == 0 => Err(store.damaged(None, "the file is empty")),
+        Ok(_) => Ok(store),
+        Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
+    }
+}
+
 /// Runs what reads the file where blocking is allowed.
 async fn blocking<T: Send + 'static>(
     shared: &Arc<Shared>,
@@ -249,6 +305,7 @@ impl EventLog for EmbeddedLog {
 
     async fn append(&self, unit: Unit) -> Result<Outcome, AppendError> {
         unit.check()?;
+        self.shared().check_settled().map_err(|reason| AppendError::DidNotHappen { reason })?;
         let bytes = unit.events().map(|event| event.payload.len()).sum();
         let (answer, answered) = oneshot::channel();
         self.shared().queue.push(Waiting { unit, bytes, answer })?;
@@ -294,6 +351,7 @@ impl EventLog for EmbeddedLog {
     /// The lock on the file is the proof: nobody else can append. It fails while the file is closed after a failed write,
     /// when what was in doubt may stand on disk unseen.
     async fn pulse(&self) -> Result<Pulse, ReadError> {
+        self.shared().check_settled().map_err(|reason| ReadError::Unavailable { reason })?;
         self.shared().store.check_open()?;
         Ok(Pulse { head: self.shared().head(), stamp: None, took: Duration::ZERO })
     }

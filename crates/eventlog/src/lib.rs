@@ -4,6 +4,7 @@
 //! when [`conformance`] passes on it.
 
 mod conformance;
+mod copying;
 mod embedded;
 mod faulty;
 mod foreign;
@@ -12,8 +13,9 @@ mod memory;
 mod port;
 mod subject_name;
 
-pub use conformance::{LogPlace, conformance, conformance_of_seals};
-pub use embedded::{EmbeddedLog, EmbeddedSeals, OpenError};
+pub use conformance::{CopyPlace, LogPlace, conformance, conformance_of_copies, conformance_of_seals};
+pub use copying::{CopyError, LogCopy};
+pub use embedded::{EmbeddedCopy, EmbeddedLog, EmbeddedSeals, OpenError, settle};
 pub use faulty::{Fault, FaultyLog, Rates};
 pub use foreign::{ForeignPanic, catch_foreign, foreign_code};
 pub use memory::{MemoryLog, MemorySeals};

@@ -296,7 +296,7 @@ pub enum ConfigError {
     },
 }
 
-fn bad(key: &'static str, reason: impl Into<String>) -> ConfigError {
+pub(crate) fn bad(key: &'static str, reason: impl Into<String>) -> ConfigError {
     ConfigError::Setting { key, reason: reason.into() }
 }
 
@@ -306,7 +306,16 @@ impl NatsChoice {
     /// # Errors
     /// [`ConfigError`] when they name none.
     pub fn resolve(args: NatsArgs) -> Result<Self, ConfigError> {
+        Self::resolve_with(args, None)
+    }
+
+    /// The same, with so many copies of streams that are made there.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_with(args: NatsArgs, replicas: Option<usize>) -> Result<Self, ConfigError> {
         let settings = NatsSettings {
+            replicas,
             creds: args.nats_creds,
             nkey: args.nats_nkey,
             ca: args.nats_ca,

@@ -5,6 +5,7 @@ mod fleet;
 pub mod guards;
 mod http;
 mod incident;
+pub mod keep;
 mod leaks;
 pub mod logging;
 mod node;

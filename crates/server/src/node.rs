@@ -36,13 +36,13 @@ use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
 use crate::fleet::{Fleet, FleetLink, ReceiptRecord, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
 use crate::leaks::Signers;
-use crate::node::folder::Folder;
 use crate::node::listen::{Doorkeeper, Listening};
 use crate::node::usage::KeptUsage;
 use crate::notary::{self, Notary};
 use crate::policy::watch::PolicyWatch;
 use crate::webhooks::{self, Reach, Webhooks};
 
+pub(crate) use folder::Folder;
 pub use operators::FirstStart;
 pub use start_error::{DurableError, StartError};
 
@@ -405,7 +405,7 @@ async fn open_log(
     }
 }
 
-fn jetstream(choice: NatsChoice, new_log_id: LogId) -> JetStreamConfig {
+pub(crate) fn jetstream(choice: NatsChoice, new_log_id: LogId) -> JetStreamConfig {
     let NatsChoice { url, replicas, creds, nkey, ca, monitor } = choice;
     JetStreamConfig { url, creds, nkey, ca, replicas, new_log_id, monitor_url: monitor }
 }

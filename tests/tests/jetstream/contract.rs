@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{OwnerTag, Subject};
-use eventlog::jetstream::{JetStream, JetStreamConfig};
-use eventlog::{EventLog, LogPlace, SealStore, SubjectSeal, conformance, conformance_of_seals};
+use domain::{LogId, OwnerTag, Position, Subject};
+use eventlog::jetstream::{JetStream, JetStreamConfig, JetStreamCopy};
+use eventlog::{
+    CopyError, CopyPlace, EventLog, LogCopy, LogPlace, SealStore, SubjectSeal, conformance,
+    conformance_of_copies, conformance_of_seals,
+};
 use tests::nats::{NatsCluster, NatsServer};
 use tokio::time::timeout;
 
@@ -55,6 +58,25 @@ impl LogPlace for Place {
     }
 }
 
+#[async_trait]
+impl CopyPlace for Place {
+    async fn copy(&mut self, of: LogId, until: Position) -> Result<Box<dyn LogCopy>, CopyError> {
+        let copy = JetStreamCopy::open(self.config.clone(), of, until).await?;
+        self.open.push(copy.beside.clone());
+        Ok(Box::new(copy))
+    }
+
+    async fn open_log(&mut self) -> Result<Arc<dyn EventLog>, String> {
+        let opened = JetStream::connect(self.config.clone()).await.map_err(|error| error.to_string())?;
+        self.open.push(opened.clone());
+        Ok(opened.log)
+    }
+
+    async fn close(&mut self) {
+        LogPlace::close(self).await;
+    }
+}
+
 async fn two_seal_stores(config: JetStreamConfig) -> [Arc<dyn SealStore>; 2] {
     wipe(&config.url).await;
     let first = JetStream::connect(config.clone()).await.unwrap();
@@ -67,6 +89,7 @@ async fn the_contract_holds_on_one_server() {
     let server = NatsServer::start().await;
     conformance(async || Place::fresh(server.url(), 1).await).await;
     conformance_of_seals(async || two_seal_stores(config(server.url(), 1, 7)).await).await;
+    conformance_of_copies(async || Place::fresh(server.url(), 1).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +97,7 @@ async fn the_contract_holds_on_three_servers() {
     let cluster = NatsCluster::start(3).await;
     conformance(async || Place::fresh(cluster.url(), 3).await).await;
     conformance_of_seals(async || two_seal_stores(config(cluster.url(), 3, 7)).await).await;
+    conformance_of_copies(async || Place::fresh(cluster.url(), 3).await).await;
 }
 
 /// What replaces a message leaves its bytes on the disk, until NATS rewrites the block that they are in.

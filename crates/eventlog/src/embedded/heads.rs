@@ -8,7 +8,7 @@ use domain::Position;
 /// A stream's name as 128 bits, under keys drawn for this process: about 36 bytes of memory a stream instead of a hundred.
 /// Whoever chooses stream names does not know the keys, so two names meet with a probability of 2⁻¹²⁸ per pair.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name(u64, u64);
+pub(crate) struct Name(u64, u64);
 
 impl std::hash::Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -18,7 +18,7 @@ impl std::hash::Hash for Name {
 
 /// A [`Name`] is random already: its first half is its hash.
 #[derive(Default)]
-pub(super) struct AsItIs(u64);
+pub(crate) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -35,17 +35,17 @@ impl Hasher for AsItIs {
 }
 
 /// Last positions by name.
-pub(super) type ByName = HashMap<Name, Position, BuildHasherDefault<AsItIs>>;
+pub(crate) type ByName = HashMap<Name, Position, BuildHasherDefault<AsItIs>>;
 
 /// How names are made; fixed for as long as the log is open.
-pub(super) struct Names([RandomState; 2]);
+pub(crate) struct Names([RandomState; 2]);
 
 impl Names {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self([RandomState::new(), RandomState::new()])
     }
 
-    pub(super) fn name(&self, stream: &str) -> Name {
+    pub(crate) fn name(&self, stream: &str) -> Name {
         Name(self.0[0].hash_one(stream), self.0[1].hash_one(stream))
     }
 }

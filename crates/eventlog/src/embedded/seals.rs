@@ -87,6 +87,35 @@ impl EmbeddedSeals {
         Err(io::Error::other(format!("{MAX_DRAFTS} unfinished seals lie beside it: remove .{tenant}.*")))
     }
 
+    /// Every tenant's seal.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`].
+    pub async fn all(&self) -> Result<Vec<(TenantId, Vec<u8>)>, ReadError> {
+        let this = self.clone();
+        let ran = tokio::task::spawn_blocking(move || this.read_all()).await;
+        let failed = |reason: &dyn std::fmt::Display| ReadError::Unavailable {
+            reason: format!("the seals in {}: {reason}", self.folder.display()),
+        };
+        ran.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+
+    /// A file that is named like no tenant is a draft, or not ours.
+    fn read_all(&self) -> io::Result<Vec<(TenantId, Vec<u8>)>> {
+        let mut seals = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let tenant: Option<TenantId> = name.to_str().and_then(|name| name.parse().ok());
+            if let Some(tenant) = tenant
+                && let Some(seal) = self.read(&tenant)?
+            {
+                seals.push((tenant, seal));
+            }
+        }
+        seals.sort();
+        Ok(seals)
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         tenant: &TenantId,

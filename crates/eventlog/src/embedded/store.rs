@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use domain::{LogId, Position};
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageError, TableDefinition, TableError,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
 use thiserror::Error;
 
@@ -26,6 +26,8 @@ const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT_ROW: &str = "format";
 const LOG_ID_ROW: &str = "log_id";
+/// What keeps the file from being used as a log, see [`Stage`]; a whole log has no such row.
+const STAGE_ROW: &str = "stage";
 /// The one layout this build reads and writes. Another layout is another number.
 const FORMAT: u32 = 1;
 /// Whose panics are caught here.
@@ -33,9 +35,50 @@ const DATABASE: &str = "redb";
 /// The database's own cache: live readers find the newest pages in it, replays read through the system's cache anyway.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// What a file is on its way to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A log like any other.
+    Whole,
+    /// A copy into it has begun and is not finished: no log yet.
+    Copying,
+    /// It was restored from a backup that ended there, and nobody has said what came after: it is read, and neither written
+    /// nor trusted.
+    Restored { end: Position },
+}
+
+impl Stage {
+    fn row(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Whole => None,
+            Self::Copying => Some(b"copying".to_vec()),
+            Self::Restored { end } => Some([&b"restored"[..], &end.get().to_be_bytes()].concat()),
+        }
+    }
+
+    fn of(row: Option<&[u8]>) -> Option<Self> {
+        match row {
+            None => Some(Self::Whole),
+            Some(b"copying") => Some(Self::Copying),
+            Some(row) => {
+                let end = row.strip_prefix(b"restored")?.try_into().ok()?;
+                Some(Self::Restored { end: Position::new(u64::from_be_bytes(end)) })
+            }
+        }
+    }
+}
+
 /// Why the log's file was not opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// Something is being copied into it.
+    #[error(
+        "the log {path} is not whole: a copy into it was not finished; run the same `rescind log copy` or `rescind backup restore` again, which goes on where it stopped"
+    )]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
     /// Somebody has it open.
     #[error("the log {path} is open in another process: stop that one, or choose another data folder")]
     InUse {
@@ -81,6 +124,7 @@ impl OpenError {
     /// The same, said of another file: of the log instead of the draft that it is made of.
     pub(super) fn about(mut self, file: &Path) -> Self {
         let (Self::InUse { path }
+        | Self::Unfinished { path }
         | Self::Unknown { path, .. }
         | Self::Damaged { path, .. }
         | Self::Io { path, .. }) = &mut self;
@@ -98,6 +142,7 @@ pub(super) struct Checked {
     pub(super) log_id: LogId,
     pub(super) head: Position,
     pub(super) last_by_stream: ByName,
+    pub(super) stage: Stage,
 }
 
 /// Why a commit failed, by what is known of it.
@@ -115,6 +160,8 @@ pub(super) struct Store {
     storage: Box<dyn Storage>,
     /// Immediate, but for the test that shows what happens when it is not.
     durability: Durability,
+    /// What a file that is made here begins as.
+    begins_as: Stage,
     sync_failed: Arc<AtomicBool>,
     /// The event that a check reads, 0 outside of one: where a panic of the database happened.
     checking: AtomicU64,
@@ -127,10 +174,16 @@ impl Store {
             path,
             storage,
             durability,
+            begins_as: Stage::Whole,
             sync_failed: Arc::default(),
             checking: AtomicU64::new(0),
             database: RwLock::new(None),
         }
+    }
+
+    /// The same, for a file that is no log yet when it is made.
+    pub(super) fn begun_as(self, begins_as: Stage) -> Self {
+        Self { begins_as, ..self }
     }
 
     /// Opens the file, recovers it and checks every page and every event of it; makes a new log of an empty file.
@@ -215,8 +268,9 @@ impl Store {
             Ok(meta) => {
                 self.check_format(&meta)?;
                 let log_id = self.log_id(&meta)?;
+                let stage = self.stage(&meta)?;
                 let (head, last_by_stream) = self.check_events(&transaction, names)?;
-                Ok(Checked { log_id, head, last_by_stream })
+                Ok(Checked { log_id, head, last_by_stream, stage })
             }
             Err(TableError::TableDoesNotExist(_)) => self.begin(database, &transaction, new_log_id),
             Err(error) => Err(self.unknown(error)),
@@ -239,6 +293,12 @@ impl Store {
         id.ok_or_else(|| self.damaged(None, "it has lost its log id"))
     }
 
+    fn stage(&self, meta: &ReadOnlyTable<&str, &[u8]>) -> Result<Stage, OpenError> {
+        let row = meta.get(STAGE_ROW).map_err(|error| self.damaged(None, error))?;
+        let stage = Stage::of(row.as_ref().map(|row| row.value()));
+        stage.ok_or_else(|| self.unknown("it is in a state that this build does not know"))
+    }
+
     /// Makes a log of an empty database, in one transaction: if we stop here, the file is empty still.
     fn begin(
         &self,
@@ -255,12 +315,16 @@ impl Store {
                 let mut meta = transaction.open_table(META)?;
                 meta.insert(FORMAT_ROW, &FORMAT.to_be_bytes()[..])?;
                 meta.insert(LOG_ID_ROW, &log_id.to_bytes()[..])?;
+                if let Some(row) = self.begins_as.row() {
+                    meta.insert(STAGE_ROW, &row[..])?;
+                }
                 transaction.open_table(EVENTS)?;
             }
             Ok(transaction.commit()?)
         };
         write().map_err(|error| self.io(io::Error::other(error)))?;
-        Ok(Checked { log_id, head: Position::NONE, last_by_stream: HashMap::default() })
+        let (head, last_by_stream) = (Position::NONE, HashMap::default());
+        Ok(Checked { log_id, head, last_by_stream, stage: self.begins_as })
     }
 
     /// Reads every event: dense positions, right checksums, each after the one of its stream that stands before it.
@@ -297,16 +361,40 @@ impl Store {
 
     /// Writes rows at the positions after the head in one synced transaction.
     pub(super) fn write(&self, first: Position, rows: &[Vec<u8>]) -> Result<(), WriteError> {
+        self.transact(|transaction| {
+            let mut events = transaction.open_table(EVENTS)?;
+            for (position, row) in (first.get()..).zip(rows) {
+                events.insert(position, row.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says what the file is, and with it perhaps which log, in one synced transaction.
+    pub(super) fn enter(&self, stage: Stage, log_id: Option<LogId>) -> Result<(), WriteError> {
+        self.transact(|transaction| {
+            let mut meta = transaction.open_table(META)?;
+            match stage.row() {
+                Some(row) => meta.insert(STAGE_ROW, &row[..])?,
+                None => meta.remove(STAGE_ROW)?,
+            };
+            if let Some(log_id) = log_id {
+                meta.insert(LOG_ID_ROW, &log_id.to_bytes()[..])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn transact(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), WriteError> {
         let begun = || -> Result<_, redb::Error> {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
             let mut transaction = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_write()?;
             drop(database);
             transaction.set_durability(self.durability)?;
-            let mut events = transaction.open_table(EVENTS)?;
-            for (position, row) in (first.get()..).zip(rows) {
-                events.insert(position, row.as_slice())?;
-            }
-            drop(events);
+            change(&transaction)?;
             Ok(transaction)
         };
         let begun = catch_foreign(DATABASE, begun).map_err(|_| WriteError::NotWritten(panicked()))?;

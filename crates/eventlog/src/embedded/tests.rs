@@ -1,5 +1,6 @@
 //! What the file keeps, refuses and survives.
 
+mod copying;
 mod damage;
 mod disk;
 mod failing;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::ContextBuilder;
+use async_nats::jetstream::stream::Config as StreamConfig;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use domain::LogId;
 use thiserror::Error;
@@ -18,7 +19,9 @@ use super::fleet::FleetRegistry;
 use super::hints::HintSpeaker;
 use super::log::{Core, JetStreamLog};
 use super::seals::JetStreamSeals;
-use super::streams::{self, feed_config, fleet_config, log_config, pulse_config, usage_config};
+use super::streams::{
+    self, Missing, copy_config, feed_config, fleet_config, log_config, pulse_config, usage_config,
+};
 use super::usage::UsageStream;
 use crate::port::{Durability, NewEvent};
 
@@ -173,6 +176,28 @@ impl JetStream {
     /// # Errors
     /// [`ConnectError`], within some seconds, with what to do about it.
     pub async fn connect(config: JetStreamConfig) -> Result<Self, ConnectError> {
+        let make = log_config(config.replicas, config.new_log_id);
+        let (opened, is_copying) = Self::open(config, Some(make)).await?;
+        if is_copying { Err(unfinished()) } else { Ok(opened) }
+    }
+
+    /// The same, but makes no log: there has to be one.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect_existing(config: JetStreamConfig) -> Result<Self, ConnectError> {
+        let (opened, is_copying) = Self::open(config, None).await?;
+        if is_copying { Err(unfinished()) } else { Ok(opened) }
+    }
+
+    /// The same for whoever copies a history into it; whether the stream says that it is no log yet.
+    pub(super) async fn connect_copying(config: JetStreamConfig) -> Result<(Self, bool), ConnectError> {
+        let make = copy_config(config.replicas, config.new_log_id);
+        Self::open(config, Some(make)).await
+    }
+
+    /// `make` is the log's stream if there is none.
+    async fn open(config: JetStreamConfig, make: Option<StreamConfig>) -> Result<(Self, bool), ConnectError> {
         let (client, connects) = reach(&config).await?;
         let js = ContextBuilder::new()
             .timeout(ANSWER_LIMIT)
@@ -180,7 +205,19 @@ impl JetStream {
             .backpressure_on_inflight(true)
             .build(client.clone());
         check_server(&client, &config.url)?;
-        let info = streams::ensure(&js, log_config(config.replicas, config.new_log_id)).await?;
+        let make = match make {
+            Some(make) => make,
+            None => match streams::find(&js, streams::LOG).await {
+                Err(Missing::NotThere) => {
+                    let reason = "there is no log on this NATS".to_owned();
+                    return Err(ConnectError::Stream { stream: streams::LOG.to_owned(), reason });
+                }
+                // What else is wrong is told by whoever makes sure of it.
+                _ => log_config(config.replicas, config.new_log_id),
+            },
+        };
+        let info = streams::ensure(&js, make).await?;
+        let is_copying = streams::is_copying(&info);
         let log_id = streams::log_id(&info).ok_or_else(|| ConnectError::Unusable {
             stream: streams::LOG.to_owned(),
             reason: "its metadata has no rescind.log_id; it was not made by this program".to_owned(),
@@ -205,12 +242,21 @@ impl JetStream {
         let log = Arc::new(JetStreamLog::start(Arc::clone(&core)));
         let (feed, usage) = (NoticeFeed::new(Arc::clone(&core)), UsageStream::new(Arc::clone(&core)));
         let hints = HintSpeaker::new(Arc::clone(&core));
-        Ok(Self { log, seals, feed, usage, fleet: FleetRegistry::new(core), hints })
+        let opened = Self { log, seals, feed, usage, fleet: FleetRegistry::new(core), hints };
+        Ok((opened, is_copying))
     }
 
     /// Takes no more appends, waits a bounded time for those that are under way, and says good-bye to the server.
     pub async fn shutdown(&self) {
         self.log.shutdown().await;
+    }
+}
+
+fn unfinished() -> ConnectError {
+    ConnectError::Unusable {
+        stream: streams::LOG.to_owned(),
+        reason: "a copy into it was not finished; run the same `rescind log copy` again, which goes on where it stopped"
+            .to_owned(),
     }
 }
 

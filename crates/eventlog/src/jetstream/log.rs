@@ -112,6 +112,14 @@ impl JetStreamLog {
         Self { writer: Writer::start(Arc::clone(&core)), core }
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(super) fn shared_core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+
     pub(super) async fn shutdown(&self) {
         self.writer.close().await;
         if let Err(error) = self.core.client.drain().await {

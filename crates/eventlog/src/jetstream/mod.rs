@@ -12,6 +12,7 @@
 //! [`EventLog::pulse`]: crate::EventLog::pulse
 
 mod connect;
+mod copy;
 mod durability;
 mod durable;
 mod feed;
@@ -19,6 +20,7 @@ mod fleet;
 mod follow;
 mod hints;
 mod log;
+mod presence;
 mod publish;
 mod pulse;
 mod read;
@@ -31,9 +33,11 @@ mod usage;
 mod writer;
 
 pub use connect::{ConnectError, JetStream, JetStreamConfig};
+pub use copy::JetStreamCopy;
 pub use feed::{FeedError, FeedOutcome, Notice, NoticeFeed, StoredNotice};
 pub use fleet::{FleetEntries, FleetEntry, FleetError, FleetFollower, FleetListener, FleetRegistry};
 pub use hints::HintSpeaker;
 pub use log::JetStreamLog;
+pub use presence::Presence;
 pub use seals::JetStreamSeals;
 pub use usage::{Keeping, REPORT_MAX, StoredReport, UsageFollower, UsageStream, UsageStreamError};

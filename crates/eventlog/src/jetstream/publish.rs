@@ -59,7 +59,11 @@ pub(super) struct Outgoing {
 impl Core {
     /// Publishes whole units: a lone event plainly, everything else as one atomic batch.
     pub(super) async fn publish<'a>(&self, units: impl IntoIterator<Item = &'a Unit>) -> Sent {
-        let mut messages: Vec<Outgoing> = units.into_iter().flat_map(outgoing).collect();
+        self.publish_messages(units.into_iter().flat_map(outgoing).collect()).await
+    }
+
+    /// Publishes messages as they are: one plainly, several as one atomic batch.
+    pub(super) async fn publish_messages(&self, mut messages: Vec<Outgoing>) -> Sent {
         if messages.len() > 1 {
             return publish_batch(&self.client, &self.next_batch_id(), messages).await;
         }

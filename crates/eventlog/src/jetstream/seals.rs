@@ -29,6 +29,8 @@ const PUT_LIMIT: Duration = Duration::from_secs(4);
 /// How long one look within that waits. A bucket just made on a cluster elects its leader, and a question asked before that is
 /// answered by nobody: it is asked again, not waited for.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
+/// How long all seals may take: some thousand tenants a second.
+const LIST_LIMIT: Duration = Duration::from_secs(60);
 /// The wait between two looks at a seal that another handle is putting.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Questions on their way at once: a page of a list asks for up to two hundred owners.

@@ -42,6 +42,9 @@ const LIVE: &str = "rescind.live.>";
 
 /// The metadata that names the history; drawn by whoever made the stream, never changed.
 const LOG_ID: &str = "rescind.log_id";
+/// The metadata that keeps a stream from being used as a log: a history is being copied into it.
+pub(super) const STAGE: &str = "rescind.stage";
+pub(super) const STAGE_COPYING: &str = "copying";
 /// A handle that has not pulsed for so long is gone, and so is its message: handles come and go for years.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(3600);
 /// Sums are kept by the day for 90 days, so a server that begins anew can add up as much.
@@ -59,6 +62,13 @@ pub(super) fn log_config(replicas: usize, log_id: LogId) -> Config {
         metadata: [(LOG_ID.to_owned(), log_id.to_string())].into(),
         ..history_config(LOG, replicas)
     }
+}
+
+/// The log's stream as a copy makes it: no log until that is finished.
+pub(super) fn copy_config(replicas: usize, log_id: LogId) -> Config {
+    let mut config = log_config(replicas, log_id);
+    config.metadata.insert(STAGE.to_owned(), STAGE_COPYING.to_owned());
+    config
 }
 
 pub(super) fn feed_config(replicas: usize) -> Config {
@@ -217,6 +227,16 @@ pub(super) async fn find(js: &Context, stream: &str) -> Result<Info, Missing> {
 /// The name of the history that a stream holds.
 pub(super) fn log_id(info: &Info) -> Option<LogId> {
     info.config.metadata.get(LOG_ID)?.parse().ok()
+}
+
+/// What keeps a stream from being used as a log, if anything does.
+pub(super) fn stage(config: &serde_json::Value) -> Option<&str> {
+    config["metadata"][STAGE].as_str()
+}
+
+/// Whether a history is being copied into a stream.
+pub(super) fn is_copying(info: &Info) -> bool {
+    info.config.metadata.contains_key(STAGE)
 }
 
 /// Refuses a stream that somebody set up in a way that could lose or reorder what we acknowledge.

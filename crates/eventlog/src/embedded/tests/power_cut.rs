@@ -31,7 +31,7 @@ fn name(number: u64) -> StreamId {
 
 fn open(disk: &Disk, sync: Sync) -> Result<EmbeddedLog, OpenError> {
     let store = Store::new("disk".into(), Box::new(disk.storage()), sync);
-    EmbeddedLog::with(store, LogId::from_u128(7))
+    EmbeddedLog::with(store, LogId::from_u128(7), false)
 }
 
 /// One writer with two streams of its own; goes on until the power is gone.

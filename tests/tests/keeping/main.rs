@@ -1,0 +1,6 @@
+//! A log moved, backed up and given back: the same history each time, whenever it is stopped in the middle.
+
+#![cfg(test)]
+
+mod copies;
+mod given;
