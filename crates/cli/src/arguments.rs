@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::audit::AuditVerb;
+use crate::backup::BackupVerb;
 use crate::completions::Completions;
 use crate::demo::Demo;
 use crate::doctor::Doctor;
@@ -73,6 +74,9 @@ enum Verb {
     /// The log, for auditors
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// Backups: made, checked, and given back without giving back what was revoked
+    #[command(subcommand)]
+    Backup(BackupVerb),
     /// The log as a whole: moved between a data folder and NATS
     #[command(subcommand)]
     Log(LogVerb),
@@ -151,6 +155,7 @@ impl Verb {
             Self::Watch(watch) => watch.run(),
             Self::Webhook(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
+            Self::Backup(verb) => verb.run(),
             Self::Log(verb) => verb.run(),
             Self::Nats(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),

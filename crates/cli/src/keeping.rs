@@ -41,17 +41,28 @@ impl NatsEntry {
 pub(crate) fn run_drawn<T, F: Future<Output = T>>(work: impl FnOnce(Kept) -> F) -> Result<T, Failure> {
     let runtime = Runtime::new().map_err(|error| Failure::io("cannot start", &error))?;
     let kept = Kept::default();
-    let shown = kept.clone();
-    let _progress = Progress::draw(move || {
-        let (done, total) = shown.now();
-        format!("{}  {done} of {total}", bar(done, total.max(1)))
-    });
+    let _progress = draw(&kept);
     runtime.block_on(async {
         tokio::select! {
             done = work(kept) => Ok(done),
             _ = asked_to_stop() => Err(Failure::new(Exit::Interrupted, "interrupted", "stopped before the end")
                 .remedy("run it again: it goes on where it stopped")),
         }
+    })
+}
+
+/// Runs work that blocks and draws how far it is. Killed at any moment it leaves what it made to go on with.
+pub(crate) fn drawn<T>(work: impl FnOnce(&Kept) -> T) -> T {
+    let kept = Kept::default();
+    let _progress = draw(&kept);
+    work(&kept)
+}
+
+fn draw(kept: &Kept) -> Progress {
+    let shown = kept.clone();
+    Progress::draw(move || {
+        let (done, total) = shown.now();
+        format!("{}  {done} of {total}", bar(done, total.max(1)))
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod audit;
+mod backup;
 mod client;
 mod clock;
 mod completions;

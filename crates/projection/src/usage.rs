@@ -26,4 +26,4 @@ mod tests;
 pub use coverage::{Coverage, UnknownSpan, Why};
 pub use key_usage::{Bucket, KeyUsage, RefusedAs, Requests, SeenService, UsageOther, UsagePart};
 pub use query::{Applied, Quiet, Usage};
-pub use record::{RecordError, UsageRecord};
+pub use record::{RecordError, UsageRecord, rename_log};

@@ -7,6 +7,7 @@ mod answers;
 mod app;
 mod auth;
 mod authz;
+mod backup;
 pub mod codes;
 mod command;
 mod configure;

@@ -35,6 +35,7 @@ use wire::RunId;
 use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
 use crate::fleet::{Fleet, FleetLink, ReceiptRecord, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
+use crate::keep::Seals;
 use crate::leaks::Signers;
 use crate::node::listen::{Doorkeeper, Listening};
 use crate::node::usage::KeptUsage;
@@ -81,6 +82,10 @@ pub struct Node {
 struct Opened {
     log: Arc<dyn EventLog>,
     seals: Arc<dyn SealStore>,
+    /// The same seals, for whoever takes all of them into a backup.
+    kept: Seals,
+    /// Where the backup ended that the log was restored from, while nobody has said what came after.
+    restored: Option<Position>,
     nats: Option<JetStream>,
 }
 
@@ -149,7 +154,10 @@ impl Node {
             }
         }
         node.app.bootstrapped.store(true, Ordering::Release);
-        node.wait_ready().await;
+        // A restored log gives no lease: there is nothing to wait for.
+        if node.app.restored.is_none() {
+            node.wait_ready().await;
+        }
         Ok(node)
     }
 
@@ -362,6 +370,10 @@ async fn open_notary(
     ambient: &Arc<dyn Ambient>,
 ) -> Result<(Option<Arc<Notary>>, Option<notary::Work>), StartError> {
     let Some(choice) = &config.notary else { return Ok((None, None)) };
+    // Nothing is signed of a log before it is known what came after it.
+    if opened.restored.is_some() {
+        return Ok((None, None));
+    }
     let opened = notary::open(folder.notary(), &choice.signer, &opened.log, ambient).await?;
     Ok(Some(opened).unzip())
 }
@@ -395,12 +407,21 @@ async fn open_log(
             let log = opening.await.map_err(|_| StartError::Panicked { what: "the log" })??;
             let seals = EmbeddedSeals::open(&folder.seals())
                 .map_err(|source| StartError::io(&folder.seals(), source))?;
-            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), nats: None })
+            let (restored, kept) = (log.restored(), Seals::Folder(seals.clone()));
+            if let Some(end) = restored {
+                warn!(
+                    log.position = end.get(),
+                    "the log was restored from a backup, and nobody has said what came after: every key is refused and no \
+                     command taken until this server is stopped and `rescind backup settle` is run"
+                );
+            }
+            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), kept, restored, nats: None })
         }
         LogChoice::Nats(choice) => {
             let nats = JetStream::connect(jetstream(choice.clone(), new_log_id)).await?;
             let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
-            Ok(Opened { log, seals, nats: Some(nats) })
+            let kept = Seals::Nats(Box::new(nats.seals.clone()));
+            Ok(Opened { log, seals, kept, restored: None, nats: Some(nats) })
         }
     }
 }
@@ -445,6 +466,8 @@ fn assemble(
     let first_request = u64::try_from(ambient.draw_ulid() & u128::from(u64::MAX)).unwrap_or(0);
     App {
         application,
+        seals: opened.kept.clone(),
+        restored: opened.restored,
         log: Arc::clone(&opened.log),
         index: Arc::clone(&projection.index),
         index_status: projection.index_status(),

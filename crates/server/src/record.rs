@@ -63,6 +63,19 @@ fn open_once<T>(
     Ok((tree, seen))
 }
 
+/// Says of a record that its log is called otherwise from now on; nothing happens to one of another log. Blocks.
+pub(crate) fn rename_log(place: &RecordPlace, was: LogId, is: LogId) -> Result<(), TreeError> {
+    let tree = place.open()?;
+    let Some(row) = tree.get(META)? else { return Ok(()) };
+    let meta: Meta = read(&row)?;
+    if meta.log_id == was.to_string() {
+        let meta = Meta { log_id: is.to_string(), ..meta };
+        tree.apply(vec![(META.to_vec(), Some(write(&meta)))])?;
+        tree.flush()?;
+    }
+    Ok(())
+}
+
 /// The bytes of a row.
 pub(crate) fn write(row: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(row).expect("texts and numbers always serialise")

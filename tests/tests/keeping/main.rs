@@ -2,5 +2,6 @@
 
 #![cfg(test)]
 
+mod backups;
 mod copies;
 mod given;

@@ -65,6 +65,16 @@ fn server(ready: &Value) -> Check {
 
 fn log(log: &Value) -> Check {
     let id = text(log, "log_id");
+    if log["restored"].is_u64() {
+        return Check::fail(
+            "log",
+            format!(
+                "{id} was restored from a backup that ends at position {}; what came after is not known",
+                text(log, "restored")
+            ),
+            "stop the server and run `rescind backup settle`; until then it trusts no key",
+        );
+    }
     if log["writable"] == false {
         let why = &log["not_written"];
         return Check::fail(

@@ -185,7 +185,7 @@ pub(super) async fn another_history_is_refused(place: &mut dyn CopyPlace) {
     place.close().await;
     let other = LogId::from_u128(98);
     let refused = bounded("opening a copy", place.copy(other, at(12))).await;
-    let refused = refused.err().expect("it must be refused");
+    let refused = refused.expect_err("it must be refused");
     assert!(matches!(refused, CopyError::OtherLog { found: OF, .. }), "{refused}");
     place.close().await;
     assert_eq!(everything(&*opened(place).await).await, events, "and nothing of it was changed");

@@ -390,6 +390,22 @@ fn write_changed(changed: &Changed, reported: &Reported, changes: &mut Changes<'
     changed.removed_gaps.iter().for_each(|number| changes.remove(gap_name(*number)));
 }
 
+/// Says of a record that its log is called otherwise from now on; nothing happens to one of another log. Blocks.
+///
+/// # Errors
+/// [`TreeError`].
+pub fn rename_log(place: &RecordPlace, was: LogId, is: LogId) -> Result<(), TreeError> {
+    let tree = place.open()?;
+    let Some(bytes) = tree.get(META)? else { return Ok(()) };
+    let meta: Meta = decode_row(&bytes)?;
+    if meta.log_id == was.to_bytes() {
+        let meta = Meta { log_id: is.to_bytes(), ..meta };
+        tree.apply(vec![(META.to_vec(), Some(encode_row(&meta)))])?;
+        tree.flush()?;
+    }
+    Ok(())
+}
+
 /// What a tree remembers, and its source and bookmark, after checking that it is the record of this log.
 fn load(tree: &dyn Tree, of: &Inner) -> Result<(Reported, (String, u64)), TreeError> {
     let mut reported = Reported::new(of.own, of.own_name.clone());

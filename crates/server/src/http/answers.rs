@@ -445,6 +445,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         ],
     ),
     (&["log_records"], &[ALWAYS, OPERATOR, STALE, STREAM, &[&codes::UNAVAILABLE]]),
+    (&["backup_seals"], &[ALWAYS, OPERATOR, STALE, &[&codes::UNAVAILABLE]]),
     (&["ready"], &[ALWAYS, &[&codes::BAD_QUERY]]),
 ];
 

@@ -18,6 +18,7 @@ use crate::fleet::{Fleet, FleetLink, ReceiptRecord};
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
+use crate::keep::Seals;
 use crate::leaks::Signers;
 use crate::notary::Notary;
 use crate::policy::watch::PolicyWatch;
@@ -78,6 +79,10 @@ impl Gates {
 /// The node as its handlers see it.
 pub(crate) struct App {
     pub(crate) application: Application,
+    /// Every seal, for backups.
+    pub(crate) seals: Seals,
+    /// Where the backup ended that the log was restored from, while nobody has said what came after.
+    pub(crate) restored: Option<Position>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) index: Arc<KeyIndex>,
     pub(crate) index_status: watch::Receiver<Status>,

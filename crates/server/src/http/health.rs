@@ -99,6 +99,9 @@ pub(crate) struct LogCheck {
     /// Why it is unproven, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The log was restored from a backup that ends there, and nobody has said what came after: no key is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<u64>,
     /// Whether the last command that reached it could be written.
     writable: bool,
     /// Why and since when not.
@@ -154,6 +157,7 @@ pub(crate) async fn ready(State(app): State<Shared>, Params(query): Params<Ready
     let moment = app.moment();
     let checks = [
         ("index", app.index_status.borrow().stage == Stage::Ready),
+        ("settled", app.restored.is_none()),
         ("lease", !app.index.is_stale(moment.boot_ms)),
         ("bootstrap", app.bootstrapped.load(Ordering::Acquire)),
         ("workers", !app.broken.load(Ordering::Relaxed)),
@@ -202,6 +206,7 @@ async fn look(app: &App, boot_ms: u64) -> Checks {
             head: head.map(domain::Position::get),
             durability,
             reason,
+            restored: app.restored.map(domain::Position::get),
             writable: not_written.is_none(),
             not_written,
         },

@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
+    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
     history, imports, incident, keys, leaks, log_proof, metrics, policies, rebuild, recalls, receipts,
     records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify,
     webhooks,
@@ -33,7 +33,7 @@ use crate::http::{
         webhooks::add, webhooks::list, webhooks::show, webhooks::remove, webhooks::rotate_secret, webhooks::dead_letters,
         webhooks::redeliver, transparency::checkpoint, transparency::checkpoints, transparency::signers, transparency::tile,
         transparency::entries, log_proof::show, records::records,
-        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, rebuild::rebuild, explain::explain, diff::diff, fleet::list, receipts::show, guard::register,
+        verify::batch, authz::ask, authz::ask_below, feed::feed, events::events, rebuild::rebuild, explain::explain, diff::diff, backup::seals, fleet::list, receipts::show, guard::register,
         guard::lease, guard::fill, guard::applied, guard_usage::usage, guard::leave, snapshot::snapshot, health::live, health::ready, metrics::show, show,
     ),
     components(schemas(ProblemDocument)),

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, authz, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
+    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
     history, imports, incident, keys, leaks, log_proof, metrics, openapi, policies, rebuild, recalls,
     receipts, records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency,
     usage, verify, webhooks,
@@ -64,8 +64,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ("/v1/tenants/{tenant}/keys/{key_id}/usage", get(usage::show)),
     ];
     let imports: [(&str, Route); 1] = [("/v1/tenants/{tenant}/imports", post(imports::import))];
-    let streams: [(&str, Route); 2] =
-        [("/v1/feed", get(feed::feed)), ("/v1/guard/snapshot", get(snapshot::snapshot))];
+    let streams: [(&str, Route); 3] = [
+        ("/v1/feed", get(feed::feed)),
+        ("/v1/backup/seals", get(backup::seals)),
+        ("/v1/guard/snapshot", get(snapshot::snapshot)),
+    ];
     let open: [(&str, Route); 4] = [
         ("/livez", get(health::live)),
         ("/readyz", get(health::ready)),

@@ -179,7 +179,7 @@ impl Target {
                 }
                 Ok(Self {
                     copy: Box::new(copy),
-                    seals: Seals::Nats(nats.seals.clone()),
+                    seals: Seals::Nats(Box::new(nats.seals.clone())),
                     place: place.to_string(),
                     on_nats: Some((nats, presence)),
                     _folder: None,

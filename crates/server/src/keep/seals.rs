@@ -10,13 +10,13 @@ use super::KeepError;
 
 /// The seals of one log.
 #[derive(Clone, Debug)]
-pub(super) enum Seals {
+pub(crate) enum Seals {
     Folder(EmbeddedSeals),
-    Nats(JetStreamSeals),
+    Nats(Box<JetStreamSeals>),
 }
 
 impl Seals {
-    pub(super) async fn all(&self) -> Result<Vec<(TenantId, Vec<u8>)>, ReadError> {
+    pub(crate) async fn all(&self) -> Result<Vec<(TenantId, Vec<u8>)>, ReadError> {
         match self {
             Self::Folder(seals) => seals.all().await,
             Self::Nats(seals) => seals.all().await,
@@ -26,7 +26,7 @@ impl Seals {
     fn store(&self) -> Arc<dyn SealStore> {
         match self {
             Self::Folder(seals) => Arc::new(seals.clone()),
-            Self::Nats(seals) => Arc::new(seals.clone()),
+            Self::Nats(seals) => Arc::new((**seals).clone()),
         }
     }
 

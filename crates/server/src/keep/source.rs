@@ -37,12 +37,20 @@ impl Source {
                     nats.shutdown().await;
                     return Err(KeepError::Served { place: place.to_string() });
                 }
-                let (log, seals) = (Arc::clone(&nats.log), Seals::Nats(nats.seals.clone()));
+                let (log, seals) = (Arc::clone(&nats.log), Seals::Nats(Box::new(nats.seals.clone())));
                 let head = log.head().await?;
                 let on_nats = Some((nats, presence));
                 Ok(Self { log, seals, head, place: place.to_string(), on_nats, _folder: None })
             }
         }
+    }
+
+    /// A log on NATS under servers that go on: up to where it ends now.
+    pub(super) async fn at_work(nats: JetStream, place: String) -> Result<Self, KeepError> {
+        let (log, seals) = (Arc::clone(&nats.log), Seals::Nats(Box::new(nats.seals.clone())));
+        let head = log.head().await?;
+        let presence = Presence::listen(&nats).await?;
+        Ok(Self { log, seals, head, place, on_nats: Some((nats, presence)), _folder: None })
     }
 
     async fn open_folder(path: &Path, place: String) -> Result<Self, KeepError> {

@@ -60,6 +60,11 @@ impl Folder {
         self.path.join("seals")
     }
 
+    /// What the log's checkpoints are signed with.
+    pub(crate) fn signer(&self) -> PathBuf {
+        self.path.join("signer.key")
+    }
+
     /// The first operator's key.
     pub(crate) fn operator_key(&self) -> PathBuf {
         self.path.join("operator.key")
