@@ -3,6 +3,7 @@
 //! This crate knows streams, positions and bytes, never a key. The port is [`EventLog`]; whoever writes an adapter is done
 //! when [`conformance`] passes on it.
 
+mod carried;
 mod conformance;
 mod copying;
 mod embedded;
@@ -13,6 +14,7 @@ mod memory;
 mod port;
 mod subject_name;
 
+pub use carried::CarriedSeals;
 pub use conformance::{CopyPlace, LogPlace, conformance, conformance_of_copies, conformance_of_seals};
 pub use copying::{CopyError, LogCopy};
 pub use embedded::{EmbeddedCopy, EmbeddedLog, EmbeddedSeals, OpenError, settle};

@@ -75,7 +75,7 @@ fn a_restored_older_backup_never_lets_a_revoked_key_pass() {
     let (backup, data) = (folder(), folder());
     let made = back_up(&server, backup.path());
     let end = made["head"].as_u64().expect("a backup tells where it ends");
-    assert_eq!(made["seals"], json!(3));
+    assert!(made["seals"].as_u64() > Some(3), "of three tenants and of the owners: {made}");
 
     let _ = admin.revoke("acme", &revoked.key_id).expect(200);
     let path = |key: &IssuedKey, what: &str| format!("/v1/tenants/acme/keys/{}{what}", key.key_id);

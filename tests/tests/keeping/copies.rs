@@ -58,7 +58,9 @@ async fn a_log_goes_to_nats_and_back_and_servers_answer_the_same() {
     let setup = server.stop();
 
     let copied = copy(&home, &nats.url());
-    assert_eq!((&copied["found"], &copied["seals"]), (&json!(0), &json!(3)), "{copied}");
+    let seals = copied["seals"].as_u64();
+    assert_eq!(copied["found"], json!(0), "{copied}");
+    assert!(seals > Some(3), "of three tenants and of the owners: {copied}");
     let on_nats = setup.clone().arg("--log").arg(nats.url()).start();
     let there = on_nats.admin_with(&operator);
     assert_eq!(told(&there, &keys), before);
@@ -72,7 +74,7 @@ async fn a_log_goes_to_nats_and_back_and_servers_answer_the_same() {
     drop(on_nats.stop());
 
     let copied = copy(&nats.url(), &back_home);
-    assert_eq!(copied["seals"], json!(3));
+    assert!(copied["seals"].as_u64() >= seals, "{copied}");
     let known = copy(&nats.url(), &back_home);
     assert_eq!((&known["found"], &known["root"]), (&copied["head"], &copied["root"]), "all of it was there");
     let server = ServerSetup::embedded().data_in(back.path()).start();

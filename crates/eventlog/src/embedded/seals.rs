@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use domain::{OwnerTag, Subject, TenantId};
 
 use super::subjects::{SubjectFile, Waiting};
+use crate::carried::CarriedSeals;
 use crate::port::{ReadError, SealStore, SubjectSeal};
 
 /// The most unfinished files of one tenant: as many writers at once and crashes in the middle as can be meant.
@@ -87,21 +88,47 @@ impl EmbeddedSeals {
         Err(io::Error::other(format!("{MAX_DRAFTS} unfinished seals lie beside it: remove .{tenant}.*")))
     }
 
-    /// Every tenant's seal.
+    /// Every seal.
     ///
     /// # Errors
     /// [`ReadError::Unavailable`].
-    pub async fn all(&self) -> Result<Vec<(TenantId, Vec<u8>)>, ReadError> {
+    pub async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        self.whole(|this| {
+            Ok(CarriedSeals { tenants: this.read_tenants()?, subjects: this.subjects.read_all()? })
+        })
+        .await
+    }
+
+    /// Puts every seal of another store; durable on return. Answers a tenant that has another seal here, if one has.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]; asking again is safe.
+    pub async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        self.whole(move |this| {
+            for (tenant, seal) in &seals.tenants {
+                if this.put_once(tenant, seal)? != *seal {
+                    return Ok(Some(tenant.clone()));
+                }
+            }
+            this.subjects.take_in(&seals.subjects)?;
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn whole<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let this = self.clone();
-        let ran = tokio::task::spawn_blocking(move || this.read_all()).await;
-        let failed = |reason: &dyn std::fmt::Display| ReadError::Unavailable {
-            reason: format!("the seals in {}: {reason}", self.folder.display()),
-        };
-        ran.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+        let ran = tokio::task::spawn_blocking(move || run(&this)).await;
+        ran.map_err(io::Error::other).flatten().map_err(|error| ReadError::Unavailable {
+            reason: format!("the seals in {}: {error}", self.folder.display()),
+        })
     }
 
     /// A file that is named like no tenant is a draft, or not ours.
-    fn read_all(&self) -> io::Result<Vec<(TenantId, Vec<u8>)>> {
+    fn read_tenants(&self) -> io::Result<Vec<(TenantId, Vec<u8>)>> {
         let mut seals = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name();

@@ -111,19 +111,47 @@ impl SubjectFile {
         })
     }
 
+    /// Every subject's newest seal, by its name.
+    pub(super) fn read_all(&self) -> io::Result<Vec<(Name, SubjectSeal)>> {
+        let mut held = self.held();
+        let open = self.current(&mut held)?;
+        let mut seals = Vec::with_capacity(open.slots.len());
+        for name in open.slots.keys() {
+            seals.extend(open.read(name)?.map(|seal| (*name, seal)));
+        }
+        seals.sort_by_key(|(name, _)| *name);
+        Ok(seals)
+    }
+
+    /// Puts seals of another store under their names, with one sync; what is destroyed there is destroyed here.
+    pub(super) fn take_in(&self, seals: &[(Name, SubjectSeal)]) -> io::Result<()> {
+        self.writing(|open| {
+            let mut bytes = Vec::new();
+            for (name, seal) in seals {
+                match open.read(name)? {
+                    Some(stands) if seal.secret.is_some() && stands.outlasts(seal) => {}
+                    _ if seal.secret.is_some() => bytes.extend(slot(name, seal)),
+                    _ => self.destroy_in(open, name, seal.generation)?,
+                }
+            }
+            self.append(open, &bytes)
+        })
+    }
+
     /// Overwrites the secret where it lies.
     pub(super) fn destroy(&self, subject: &Subject, generation: u32) -> io::Result<()> {
-        self.writing(|open| {
-            let name = name_of(subject);
-            match open.slots.get(&name).copied() {
-                Some(slot) if slot.generation > generation => Ok(()),
-                Some(slot) if slot.generation == generation => {
-                    open.file.write_all_at(&[0; SLOT - HEAD], slot.at + HEAD as u64)?;
-                    self.sync(open)
-                }
-                _ => self.append(open, &slot_of_destroyed(&name, generation)),
+        self.writing(|open| self.destroy_in(open, &name_of(subject), generation))
+    }
+
+    fn destroy_in(&self, open: &mut Open, name: &Name, generation: u32) -> io::Result<()> {
+        match open.slots.get(name).copied() {
+            Some(slot) if slot.generation > generation => Ok(()),
+            Some(slot) if slot.generation == generation => {
+                open.file.write_all_at(&[0; SLOT - HEAD], slot.at + HEAD as u64)?;
+                self.sync(open)
             }
-        })
+            _ => self.append(open, &slot_of_destroyed(name, generation)),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Open>> {

@@ -16,21 +16,24 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connect::{ANSWER_LIMIT, ConnectError, innermost};
 use super::read::{silent, unavailable};
 use super::streams::{ASK_AGAIN, SETTLING_LIMIT};
+use crate::carried::CarriedSeals;
 use crate::port::{ReadError, SealStore, SubjectSeal};
-use crate::subject_name::name_of;
+use crate::subject_name::{Name, name_of};
 
 /// The bucket, and what NATS makes its stream and subjects from.
 const BUCKET: &str = "RESCIND_SEALS";
 const BUCKET_SUBJECTS: &str = "$KV.RESCIND_SEALS.";
 const BUCKET_STREAM: &str = "KV_RESCIND_SEALS";
+/// What stands before a subject's name in its key.
+const SUBJECT: &str = "subject.";
 
 /// How long putting a seal may take, with an election in between.
 const PUT_LIMIT: Duration = Duration::from_secs(4);
 /// How long one look within that waits. A bucket just made on a cluster elects its leader, and a question asked before that is
 /// answered by nobody: it is asked again, not waited for.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
-/// How long all seals may take: some thousand tenants a second.
-const LIST_LIMIT: Duration = Duration::from_secs(60);
+/// How long all seals may take: some thousand a second.
+const CARRY_LIMIT: Duration = Duration::from_secs(600);
 /// The wait between two looks at a seal that another handle is putting.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Questions on their way at once: a page of a list asks for up to two hundred owners.
@@ -76,6 +79,56 @@ impl JetStreamSeals {
             }
             sleep(ASK_AGAIN).await;
         }
+    }
+
+    /// Every seal.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`].
+    pub async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        let listing = async {
+            let names = self.store.keys().await.map_err(|error| unavailable(&innermost(&error)))?;
+            let names: Vec<String> =
+                names.try_collect().await.map_err(|error| unavailable(&innermost(&error)))?;
+            let read = stream::iter(names).map(|name| async move {
+                let found = self.at_leader(&name).await?;
+                Ok::<_, ReadError>(found.map(|(_, bytes)| (name, bytes)))
+            });
+            let read: Vec<Option<(String, Vec<u8>)>> = read.buffered(ASKED_AT_ONCE).try_collect().await?;
+            let mut carried = CarriedSeals::default();
+            for (name, bytes) in read.into_iter().flatten() {
+                if let Some(subject) = named_subject(&name) {
+                    carried.subjects.extend(read_subject(&bytes).map(|seal| (subject, seal)));
+                } else if let (Ok(tenant), false) = (name.parse(), bytes.is_empty()) {
+                    carried.tenants.push((tenant, bytes));
+                }
+            }
+            carried.tenants.sort();
+            carried.subjects.sort_by_key(|(name, _)| *name);
+            Ok(carried)
+        };
+        timeout(CARRY_LIMIT, listing).await.map_err(|_| silent())?
+    }
+
+    /// Puts every seal of another store. Answers a tenant that has another seal here, if one has.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]; asking again is safe.
+    pub async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        for (tenant, seal) in &seals.tenants {
+            if self.put_seal_once(tenant, seal).await? != *seal {
+                return Ok(Some(tenant.clone()));
+            }
+        }
+        let put = stream::iter(seals.subjects).map(|(name, seal)| async move {
+            let key = key_named(&name);
+            match &seal.secret {
+                Some(_) => self.put_at(&key, &seal).await.map(drop),
+                None => self.destroy_at(&key, seal.generation).await,
+            }
+        });
+        put.buffered(ASKED_AT_ONCE).try_collect::<()>().await?;
+        Ok(None)
     }
 
     async fn of_tenant(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
@@ -128,7 +181,16 @@ enum Overwritten {
 
 /// The key of a subject: no tenant's name has a dot.
 fn key_of(subject: &Subject) -> String {
-    format!("subject.{:032x}", u128::from_be_bytes(name_of(subject)))
+    key_named(&name_of(subject))
+}
+
+fn key_named(name: &Name) -> String {
+    format!("{SUBJECT}{:032x}", u128::from_be_bytes(*name))
+}
+
+fn named_subject(key: &str) -> Option<Name> {
+    let hex = key.strip_prefix(SUBJECT).filter(|hex| hex.len() == 32)?;
+    u128::from_str_radix(hex, 16).ok().map(u128::to_be_bytes)
 }
 
 fn write_subject(seal: &SubjectSeal) -> Bytes {
@@ -193,9 +255,19 @@ impl SealStore for JetStreamSeals {
         subject: &Subject,
         offered: &SubjectSeal,
     ) -> Result<SubjectSeal, ReadError> {
-        let (key, deadline) = (key_of(subject), Instant::now() + PUT_LIMIT);
+        self.put_at(&key_of(subject), offered).await
+    }
+
+    async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
+        self.destroy_at(&key_of(subject), generation).await
+    }
+}
+
+impl JetStreamSeals {
+    async fn put_at(&self, key: &str, offered: &SubjectSeal) -> Result<SubjectSeal, ReadError> {
+        let deadline = Instant::now() + PUT_LIMIT;
         loop {
-            let looked = timeout(LOOK_LIMIT, self.of_subject(&key)).await.unwrap_or_else(|_| Err(silent()));
+            let looked = timeout(LOOK_LIMIT, self.of_subject(key)).await.unwrap_or_else(|_| Err(silent()));
             let last = match looked {
                 Ok((_, Some(stands))) if stands.outlasts(offered) => return Ok(stands),
                 Ok((last, _)) => last,
@@ -206,7 +278,7 @@ impl SealStore for JetStreamSeals {
                     continue;
                 }
             };
-            let put = self.store.update(&key, write_subject(offered), last);
+            let put = self.store.update(key, write_subject(offered), last);
             match timeout_at(deadline, put).await.map_err(|_| silent())? {
                 Ok(_) => return Ok(offered.clone()),
                 // Another write of it stands or is under way: with replicas it shows a moment later.
@@ -217,10 +289,10 @@ impl SealStore for JetStreamSeals {
         }
     }
 
-    async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
-        let (key, deadline) = (key_of(subject), Instant::now() + PUT_LIMIT);
+    async fn destroy_at(&self, key: &str, generation: u32) -> Result<(), ReadError> {
+        let deadline = Instant::now() + PUT_LIMIT;
         loop {
-            let (last, stands) = self.of_subject(&key).await?;
+            let (last, stands) = self.of_subject(key).await?;
             let whole = match stands {
                 Some(stands) if stands.generation > generation => return Ok(()),
                 Some(SubjectSeal { generation: of, secret: None }) if of == generation => return Ok(()),
@@ -236,7 +308,7 @@ impl SealStore for JetStreamSeals {
                 Ok(Overwritten::Yes) => continue,
                 Ok(Overwritten::No) => {
                     let tombstone = write_subject(&SubjectSeal::destroyed(generation));
-                    let put = self.store.update(&key, tombstone, last);
+                    let put = self.store.update(key, tombstone, last);
                     match timeout_at(deadline, put).await.map_err(|_| silent())? {
                         Ok(_) => return Ok(()),
                         Err(error) => unavailable(&error),

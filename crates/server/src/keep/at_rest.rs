@@ -81,8 +81,7 @@ impl BackupSource for AtRest {
     }
 
     fn seals(&mut self) -> Result<Vec<Seal>, KeepError> {
-        let seals = self.runtime.block_on(self.source.seals.all())?;
-        Ok(seals.iter().map(|(tenant, seal)| Seal::of(tenant, seal)).collect())
+        Ok(Seal::of_all(&self.runtime.block_on(self.source.seals.carry())?))
     }
 
     fn records(&self) -> Option<PathBuf> {

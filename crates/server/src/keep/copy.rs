@@ -57,7 +57,7 @@ async fn fill(source: &Source, target: &mut Target, progress: &Progress) -> Resu
     progress.begin(head.get() * 2);
     let here = add(source, &mut *target.copy, progress).await?;
     // Seals before the log is one: without them its events say less.
-    let seals = target.seals.put_all(source.seals.all().await?).await?;
+    let seals = target.seals.take_in(source.seals.carry().await?).await?;
     source.check_still().await?;
     target.check_still().await?;
     let there = read_back(&mut *target.copy, progress).await?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use application::{Ambient, SystemAmbient};
 use base64ct::{Base64, Encoding};
 use domain::{LogId, Position, TenantId};
+use eventlog::{CarriedSeals, SubjectSeal};
 use proof::{Checkpoint, Frontier, Hash, LevelWriter, LogEvent};
 use serde::{Deserialize, Serialize};
 use wire::format_rfc3339;
@@ -57,21 +58,58 @@ pub struct Checkpoints {
 
 /// One seal on its way into a backup and back. A secret: not `Debug`.
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Seal {
-    /// Whose.
-    pub tenant: String,
-    /// Its bytes, in base64.
-    pub seal: String,
+#[serde(untagged, deny_unknown_fields)]
+pub enum Seal {
+    /// A tenant's.
+    Tenant {
+        /// Whose.
+        tenant: String,
+        /// Its bytes, in base64.
+        seal: String,
+    },
+    /// The newest one of a subject.
+    Subject {
+        /// The subject's name in every store, in base64.
+        subject: String,
+        /// Which of the subject's seals it is.
+        generation: u32,
+        /// Its secret, in base64; none once it was destroyed.
+        secret: Option<String>,
+    },
 }
 
 impl Seal {
-    pub(crate) fn of(tenant: &TenantId, seal: &[u8]) -> Self {
-        Self { tenant: tenant.to_string(), seal: Base64::encode_string(seal) }
+    /// All that a store holds.
+    pub(crate) fn of_all(carried: &CarriedSeals) -> Vec<Self> {
+        let of_tenant = |(tenant, seal): &(TenantId, Vec<u8>)| Self::Tenant {
+            tenant: tenant.to_string(),
+            seal: Base64::encode_string(seal),
+        };
+        let of_subject = |(name, seal): &([u8; 16], SubjectSeal)| Self::Subject {
+            subject: Base64::encode_string(name),
+            generation: seal.generation,
+            secret: seal.secret.as_ref().map(|secret| Base64::encode_string(secret)),
+        };
+        let tenants = carried.tenants.iter().map(of_tenant);
+        tenants.chain(carried.subjects.iter().map(of_subject)).collect()
     }
 
-    pub(super) fn read(&self) -> Option<(TenantId, Vec<u8>)> {
-        Some((self.tenant.parse().ok()?, Base64::decode_vec(&self.seal).ok()?))
+    /// Adds it to what is carried; none if it is no seal that this build reads.
+    fn add_to(&self, carried: &mut CarriedSeals) -> Option<()> {
+        match self {
+            Self::Tenant { tenant, seal } => {
+                carried.tenants.push((tenant.parse().ok()?, Base64::decode_vec(seal).ok()?));
+            }
+            Self::Subject { subject, generation, secret } => {
+                let name = Base64::decode_vec(subject).ok()?.try_into().ok()?;
+                let secret = match secret {
+                    Some(secret) => Some(Base64::decode_vec(secret).ok()?.try_into().ok()?),
+                    None => None,
+                };
+                carried.subjects.push((name, SubjectSeal { generation: *generation, secret }));
+            }
+        }
+        Some(())
     }
 }
 
@@ -246,16 +284,15 @@ fn put_seals(root: &Path, run: u64, seals: &[Seal]) -> Result<Part, KeepError> {
 }
 
 /// The seals of a backup, checked.
-pub(super) fn read_seals(root: &Path, part: &Part) -> Result<Vec<(TenantId, Vec<u8>)>, KeepError> {
+pub(super) fn read_seals(root: &Path, part: &Part) -> Result<CarriedSeals, KeepError> {
     let lines = parts::read(root, part)?;
-    let unreadable = || KeepError::PartDamaged {
-        path: root.join(&part.path),
-        reason: "a line of it is no seal that this build reads".to_owned(),
-    };
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .map(|line| {
-            serde_json::from_slice::<Seal>(line).ok().and_then(|seal| seal.read()).ok_or_else(unreadable)
-        })
-        .collect()
+    let mut carried = CarriedSeals::default();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let added = serde_json::from_slice::<Seal>(line).ok().and_then(|seal| seal.add_to(&mut carried));
+        added.ok_or_else(|| KeepError::PartDamaged {
+            path: root.join(&part.path),
+            reason: "a line of it is no seal that this build reads".to_owned(),
+        })?;
+    }
+    Ok(carried)
 }

@@ -134,7 +134,7 @@ fn give_parts(backup: &Backup, about: &About, folder: &Folder, runtime: &Runtime
     if let Some(part) = &about.seals {
         let path = folder.seals();
         let seals = EmbeddedSeals::open(&path).map_err(|source| KeepError::io(&path, source))?;
-        runtime.block_on(Seals::Folder(seals).put_all(read_seals(&backup.root, part)?))?;
+        runtime.block_on(Seals::Folder(seals).take_in(read_seals(&backup.root, part)?))?;
     }
     let below = format!("records-{}", about.run);
     for part in about.records.iter().flatten() {

@@ -1,10 +1,7 @@
 //! The seals beside a log: all of them, from where they are to where they go.
 
-use std::sync::Arc;
-
-use domain::TenantId;
 use eventlog::jetstream::JetStreamSeals;
-use eventlog::{EmbeddedSeals, ReadError, SealStore};
+use eventlog::{CarriedSeals, EmbeddedSeals, ReadError};
 
 use super::KeepError;
 
@@ -16,28 +13,24 @@ pub(crate) enum Seals {
 }
 
 impl Seals {
-    pub(crate) async fn all(&self) -> Result<Vec<(TenantId, Vec<u8>)>, ReadError> {
+    pub(crate) async fn carry(&self) -> Result<CarriedSeals, ReadError> {
         match self {
-            Self::Folder(seals) => seals.all().await,
-            Self::Nats(seals) => seals.all().await,
+            Self::Folder(seals) => seals.carry().await,
+            Self::Nats(seals) => seals.carry().await,
         }
     }
 
-    fn store(&self) -> Arc<dyn SealStore> {
-        match self {
-            Self::Folder(seals) => Arc::new(seals.clone()),
-            Self::Nats(seals) => Arc::new((**seals).clone()),
+    /// Puts all of these there, durably; how many. A tenant's that differs from what stands is refused: it would open
+    /// nothing.
+    pub(super) async fn take_in(&self, seals: CarriedSeals) -> Result<usize, KeepError> {
+        let count = seals.count();
+        let differs = match self {
+            Self::Folder(store) => store.take_in(seals).await?,
+            Self::Nats(store) => store.take_in(seals).await?,
+        };
+        match differs {
+            Some(tenant) => Err(KeepError::SealDiffers { tenant }),
+            None => Ok(count),
         }
-    }
-
-    /// Puts each of these there, durably; how many. One that differs from what stands is refused: it would open nothing.
-    pub(super) async fn put_all(&self, seals: Vec<(TenantId, Vec<u8>)>) -> Result<usize, KeepError> {
-        let (store, count) = (self.store(), seals.len());
-        for (tenant, seal) in seals {
-            if store.put_seal_once(&tenant, &seal).await? != seal {
-                return Err(KeepError::SealDiffers { tenant });
-            }
-        }
-        Ok(count)
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn check(
         beyond: tree.size() - about.head,
         checkpoint: signed.map(|signed| signed.size()),
         signed_by,
-        seals: seals.map(|seals| seals.len()),
+        seals: seals.map(|seals| seals.count()),
         records: about.records.as_ref().map(Vec::len),
         signer: about.signer.is_some(),
     };
