@@ -13,10 +13,10 @@ use utoipa::{Modify, OpenApi};
 use crate::http::answers::codes_of;
 use crate::http::problem::{CONTENT_TYPE, ProblemDocument};
 use crate::http::{
-    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
-    history, imports, incident, keys, leaks, log_proof, metrics, policies, rebuild, recalls, receipts,
-    records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency, usage, verify,
-    webhooks,
+    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage,
+    health, history, imports, incident, keys, leaks, log_proof, metrics, policies, rebuild, recalls,
+    receipts, records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency,
+    usage, verify, webhooks,
 };
 
 #[derive(OpenApi)]

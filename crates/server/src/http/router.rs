@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use crate::http::app::App;
 use crate::http::edge::{Class, Edge, edge, method_not_allowed, no_such_route};
 use crate::http::{
-    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage, health,
-    history, imports, incident, keys, leaks, log_proof, metrics, openapi, policies, rebuild, recalls,
+    amend, authz, backup, configure, diff, erasures, events, explain, feed, fleet, guard, guard_usage,
+    health, history, imports, incident, keys, leaks, log_proof, metrics, openapi, policies, rebuild, recalls,
     receipts, records, review, revoke, rotations, self_revoke, snapshot, suspend, tenants, transparency,
     usage, verify, webhooks,
 };
