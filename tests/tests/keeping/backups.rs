@@ -58,6 +58,11 @@ fn issue(admin: &Admin, label: &str) -> IssuedKey {
     }
 }
 
+/// The arguments that settle a restored log.
+fn settle<'a>(data: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    [&["backup", "settle", "--data", text(data)][..], more].concat()
+}
+
 /// A server on a data folder, with the operator that its log knows.
 fn serve(data: &Path, operator: &str) -> (TestServer, Admin) {
     let server = ServerSetup::embedded().data_in(data).spawn();
@@ -105,17 +110,16 @@ fn a_restored_older_backup_never_lets_a_revoked_key_pass() {
 
     let file = backup.path().join("notices.ndjson");
     fs::write(&file, notices).expect("a file for what was heard");
-    let settle = |more: &[&str]| [&["backup", "settle", "--data", text(&data)][..], more].concat();
-    assert_eq!(refused(&settle(&[])), "end_unknown");
-    assert_eq!(refused(&settle(&["--heard", text(&file)])), "end_unknown");
+    assert_eq!(refused(&settle(&data, &[])), "end_unknown");
+    assert_eq!(refused(&settle(&data, &["--heard", text(&file)])), "end_unknown");
     let wrong = (end + 1).to_string();
-    assert_eq!(refused(&settle(&["--accept-loss", &wrong])), "end_unknown");
+    assert_eq!(refused(&settle(&data, &["--accept-loss", &wrong])), "end_unknown");
     let end = end.to_string();
-    let settled = done(&settle(&["--heard", text(&file), "--accept-loss", &end]));
+    let settled = done(&settle(&data, &["--heard", text(&file), "--accept-loss", &end]));
     let counts = ["revoked", "recalled", "suspended", "unknown"].map(|name| settled[name].as_u64());
     assert_eq!(counts, [Some(1), Some(1), Some(2), Some(1)], "{settled}");
     assert_ne!(settled["was"], settled["log_id"], "another name: who has seen the lost end begins anew");
-    assert_eq!(done(&settle(&[]))["settled"], Value::Null, "once is enough");
+    assert_eq!(done(&settle(&data, &[]))["settled"], Value::Null, "once is enough");
 
     let (server, admin) = serve(&data, &operator);
     server.wait_ready();
