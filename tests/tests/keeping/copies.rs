@@ -1,15 +1,13 @@
 //! `log copy`: to NATS and back, byte for byte, and servers on each answer the same.
 
-use std::path::Path;
-use std::time::Duration;
-
 use domain::LogId;
 use eventlog::jetstream::{JetStream, JetStreamConfig};
 use serde_json::{Value, json};
+use std::path::Path;
 use tests::nats::NatsServer;
 use tests::server::{Admin, ServerSetup};
 
-use crate::given::{Drawn, done, ended, events_in, killed_after, refused, verb, write_log};
+use crate::given::{Drawn, done, ended, events_in, killed_after, refused, timed, verb, write_log};
 
 fn place(data: &Path) -> String {
     format!("embedded:{}", data.display())
@@ -94,7 +92,9 @@ async fn an_interrupted_copy_goes_on_and_is_no_log_before_its_end() {
     let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
     let [source, target, back] = folders.each_ref().map(tempfile::TempDir::path);
     let log_id = LogId::from_u128(77);
-    write_log(source, log_id, 60_000, 5).await;
+    write_log(source, log_id, 15_000, 5).await;
+    let scratch = tempfile::tempdir().expect("a folder");
+    let length = timed(&["log", "copy", "--from", &place(source), "--to", &place(scratch.path())]);
     let nats = NatsServer::start().await;
     let mut drawn = Drawn::from(11);
     let mut stopped = 0;
@@ -103,14 +103,14 @@ async fn an_interrupted_copy_goes_on_and_is_no_log_before_its_end() {
     {
         for _ in 0..kills {
             let command = verb(&["log", "copy", "--from", &from, "--to", &to]);
-            if killed_after(command, Duration::from_millis(100 + drawn.below(1_500))) {
+            if killed_after(command, drawn.moment(length)) {
                 break;
             }
             stopped += 1;
             check_no_log(&to).await;
         }
         let copied = copy(&from, &to);
-        assert!(copied["head"].as_u64() >= Some(60_000), "{copied}");
+        assert!(copied["head"].as_u64() >= Some(15_000), "{copied}");
     }
     assert!(stopped >= 4, "only {stopped} of the copies were stopped in the middle");
     let expected = events_in(source).await;

@@ -9,6 +9,7 @@ use domain::{EventId, LogId, Position};
 use eventlog::{EmbeddedLog, EventLog, NewEvent, Queue, Recorded, StreamId, StreamWrite, Unit};
 use serde_json::Value;
 use tests::server::{TestServer, binary};
+use tokio::time::Instant;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -87,6 +88,14 @@ pub(crate) fn killed_after(mut command: Command, time: Duration) -> bool {
     had_ended
 }
 
+/// How long a verb takes that succeeds: what a kill in its middle is timed by.
+#[track_caller]
+pub(crate) fn timed(arguments: &[&str]) -> Duration {
+    let began = Instant::now();
+    done(arguments);
+    began.elapsed()
+}
+
 /// Numbers from a seed.
 pub(crate) struct Drawn(u64);
 
@@ -94,6 +103,11 @@ impl Drawn {
     pub(crate) fn from(seed: u64) -> Self {
         println!("seed {seed}");
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A moment in something that takes so long.
+    pub(crate) fn moment(&mut self, length: Duration) -> Duration {
+        length.mul_f64((5 + self.below(90)) as f64 / 100.0)
     }
 
     /// A number below another.
@@ -123,7 +137,7 @@ pub(crate) async fn write_log(data: &Path, log_id: LogId, events: u64, seed: u64
         let mut units = Vec::new();
         let mut stream = first;
         while units.len() < 400 && stream < first + 900 {
-            let kind = drawn.below(10);
+            let kind = drawn.below(40);
             let mut write = |stream: usize, count: usize| StreamWrite {
                 stream: name(stream),
                 expected: last[stream],

@@ -67,14 +67,14 @@ impl Backup {
     /// Makes the backup of a log, or opens the one that is there to add to it.
     pub(super) fn create(root: &Path, log_id: LogId) -> Result<Self, KeepError> {
         let archive = Archive::create(root, log_id)?;
-        let about = read_about(root)?;
+        let about = read_about(root, log_id)?;
         Ok(Self { root: root.to_owned(), archive, about })
     }
 
     /// Opens a backup that was whole once.
     pub(super) fn open(root: &Path) -> Result<(Self, About), KeepError> {
         let archive = Archive::open(root)?;
-        let about = read_about(root)?;
+        let about = read_about(root, archive.log_id())?;
         let whole = about.clone().ok_or_else(|| KeepError::NotWhole { path: root.to_owned() })?;
         Ok((Self { root: root.to_owned(), archive, about }, whole))
     }
@@ -139,7 +139,7 @@ impl About {
     }
 }
 
-fn read_about(root: &Path) -> Result<Option<About>, KeepError> {
+fn read_about(root: &Path, log_id: LogId) -> Result<Option<About>, KeepError> {
     let path = root.join(ABOUT);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -150,6 +150,9 @@ fn read_about(root: &Path) -> Result<Option<About>, KeepError> {
     let about: About = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     if about.format != FORMAT {
         return Err(unreadable(format!("it has form {}, this build reads form {FORMAT}", about.format)));
+    }
+    if about.log_id != log_id.to_string() {
+        return Err(unreadable(format!("it is of log {}, and the archive of log {log_id}", about.log_id)));
     }
     if about.parts().any(|part| is_outside(&part.path)) {
         return Err(unreadable("it names a file outside the backup".to_owned()));

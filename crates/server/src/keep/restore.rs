@@ -136,11 +136,10 @@ fn give_parts(backup: &Backup, about: &About, folder: &Folder, runtime: &Runtime
         let seals = EmbeddedSeals::open(&path).map_err(|source| KeepError::io(&path, source))?;
         runtime.block_on(Seals::Folder(seals).take_in(read_seals(&backup.root, part)?))?;
     }
-    let below = format!("records-{}", about.run);
     for part in about.records.iter().flatten() {
-        if let Some(own) = part.path.strip_prefix(&below).and_then(|path| path.strip_prefix('/')) {
-            parts::give_file(&backup.root, part, &folder.records().join(own))?;
-        }
+        // Below the folder of the run, which is named after it.
+        let own = part.path.split_once('/').map_or(part.path.as_str(), |(_, own)| own);
+        parts::give_file(&backup.root, part, &folder.records().join(own))?;
     }
     if let Some(part) = &about.signer {
         parts::give_file(&backup.root, part, &folder.signer())?;
