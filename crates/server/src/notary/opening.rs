@@ -8,7 +8,7 @@ use std::time::Duration;
 use application::Ambient;
 use domain::Position;
 use eventlog::EventLog;
-use proof::{Checkpoint, Frontier, LevelWriter, Levels, leaf_hash, origin_of};
+use proof::{Checkpoint, Frontier, Hash, LevelWriter, Levels, leaf_hash, origin_of};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -103,13 +103,16 @@ async fn compare_with_log(
     }
     let stored = Frontier::of(size, levels).ok().filter(|frontier| frontier.root() == last.root());
     let Some(frontier) = stored else {
-        warn!(
-            "the notary's tree is damaged; it is made anew from the log and compared with the last checkpoint"
-        );
-        return rebuild(last, levels, log).await.map(|writer| (writer, 0));
+        return mend(last, levels, log, None).await.map(|writer| (writer, 0));
     };
     let from = size.saturating_sub(COMPARED_AT_START);
-    compare(levels, log, from, size).await?;
+    match compare(levels, log, from, size).await {
+        Ok(()) => {}
+        Err(NotaryError::LogDiffers { position }) => {
+            return mend(last, levels, log, Some(position)).await.map(|writer| (writer, 0));
+        }
+        Err(error) => return Err(error),
+    }
     // What an earlier run wrote behind its last checkpoint was never signed; it is cut here and comes again from the log.
     let writer = levels.write_on(frontier).map_err(|source| NotaryError::io(folder, source))?;
     Ok((writer, from))
@@ -141,23 +144,50 @@ pub(super) async fn compare(
     Ok(())
 }
 
-/// The tree of the log's first events, which has to be the one that was signed.
-async fn rebuild(last: &Checkpoint, levels: &Levels, log: &dyn EventLog) -> Result<LevelWriter, NotaryError> {
+/// Log and tree differ: the log is right if its events have the root that was signed, and then the tree is made anew. If not,
+/// the tree is left as it is, since it tells where the log parts from it.
+pub(super) async fn mend(
+    last: &Checkpoint,
+    levels: &Levels,
+    log: &dyn EventLog,
+    differs: Option<Position>,
+) -> Result<LevelWriter, NotaryError> {
+    let mut frontier = Frontier::default();
+    read(log, last.size(), |leaf| {
+        frontier.push(leaf, |_, _| {});
+        Ok(())
+    })
+    .await?;
+    if frontier.root() != last.root() {
+        return Err(match differs {
+            Some(position) => NotaryError::LogDiffers { position },
+            None => NotaryError::RootDiffers { size: Position::new(last.size()) },
+        });
+    }
+    warn!("the notary's tree was damaged; it is made anew from the log, which has the signed root");
     let io = |source| NotaryError::io(&levels.file(0), source);
     let mut writer = levels.write_on(Frontier::default()).map_err(io)?;
-    let mut follower = log.follow(Position::NONE).await?;
-    while writer.frontier().size() < last.size() {
-        let next = timeout(NEXT_WITHIN, follower.next()).await;
-        let events = next.map_err(|_| NotaryError::Slow(NEXT_WITHIN.as_secs()))??;
-        for event in events {
-            if writer.frontier().size() < last.size() {
-                writer.push(leaf_hash(event.position, &event.payload)).map_err(io)?;
-            }
-        }
-    }
+    read(log, last.size(), |leaf| writer.push(leaf).map_err(io)).await?;
     writer.sync().map_err(io)?;
-    if writer.frontier().root() == last.root() {
-        return Ok(writer);
+    Ok(writer)
+}
+
+/// The leaves of the log's first events, which are all there.
+async fn read(
+    log: &dyn EventLog,
+    size: u64,
+    mut take: impl FnMut(Hash) -> Result<(), NotaryError>,
+) -> Result<(), NotaryError> {
+    let mut follower = log.follow(Position::NONE).await?;
+    let mut taken = 0;
+    while taken < size {
+        let next = timeout(NEXT_WITHIN, follower.next()).await;
+        let mut events = next.map_err(|_| NotaryError::Slow(NEXT_WITHIN.as_secs()))??;
+        events.truncate(usize::try_from(size - taken).unwrap_or(usize::MAX));
+        for event in &events {
+            take(leaf_hash(event.position, &event.payload))?;
+        }
+        taken += events.len() as u64;
     }
-    Err(NotaryError::RootDiffers { size: Position::new(last.size()) })
+    Ok(())
 }

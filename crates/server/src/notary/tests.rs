@@ -128,6 +128,25 @@ async fn a_tree_that_was_lost_or_damaged_is_made_anew_and_compared() {
 }
 
 #[tokio::test]
+async fn damage_that_the_start_did_not_look_at_is_mended_before_anything_is_signed() {
+    let desk = Desk::new();
+    desk.append(1, 300).await;
+    desk.run_until(300).await;
+    let (notary, mut work) = desk.open().await.unwrap();
+    work.compared_from = 300;
+    let path = desk.file("levels/0");
+    let whole = std::fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    bytes[40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let worker = tokio::spawn(work.run());
+    desk.append(301, 310).await;
+    assert_eq!(covering(&notary, 310).await.root(), root(310));
+    assert_eq!(std::fs::read(&path).unwrap()[..whole.len()], whole);
+    end(worker).await;
+}
+
+#[tokio::test]
 async fn a_log_that_is_shorter_or_differs_is_not_signed() {
     let mut desk = Desk::new();
     desk.append(1, 20).await;
@@ -138,6 +157,8 @@ async fn a_log_that_is_shorter_or_differs_is_not_signed() {
     assert!(shorter.to_string().contains("position 16 is the first that is missing"), "{shorter}");
     append(&*desk.log, 16, "campaign 16".to_owned()).await;
     desk.append(17, 25).await;
+    // As often as it is asked: the tree that tells where is left as it is.
+    desk.open().await.err().unwrap();
     let differs = desk.open().await.err().unwrap();
     assert!(matches!(&differs, NotaryError::LogDiffers { position } if position.get() == 16), "{differs}");
     // Without the tree it can only be told that it is so.

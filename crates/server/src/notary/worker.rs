@@ -12,11 +12,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, error, warn};
 
-use crate::notary::Notary;
 use crate::notary::chain::Chain;
 use crate::notary::errors::NotaryError;
 use crate::notary::opening::{self, compare};
 use crate::notary::signing::Signing;
+use crate::notary::{CHECKPOINT, Notary};
 
 /// Events wait this long for others before they are signed together.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -34,7 +34,7 @@ pub(crate) struct Work {
     /// None while a blocking task has it, and after that failed.
     desk: Option<Desk>,
     /// The tree from this leaf on was compared with the log.
-    compared_from: u64,
+    pub(super) compared_from: u64,
 }
 
 /// Files and signers: what is used away from the runtime.
@@ -97,9 +97,13 @@ impl Work {
     }
 
     /// What the start left for later. Until then nothing is signed.
-    async fn compare_the_rest(&self) -> bool {
+    async fn compare_the_rest(&mut self) -> bool {
         loop {
-            match compare(&self.notary.levels(), &*self.log, 0, self.compared_from).await {
+            let compared = match compare(&self.notary.levels(), &*self.log, 0, self.compared_from).await {
+                Err(NotaryError::LogDiffers { position }) => self.mend(position).await,
+                compared => compared,
+            };
+            match compared {
                 Ok(()) => return true,
                 Err(NotaryError::Slow(_) | NotaryError::Log(ReadError::Unavailable { .. })) => {
                     sleep(TRY_AGAIN).await;
@@ -110,6 +114,20 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// The log and the tree differ at a position: one of them is wrong.
+    async fn mend(&mut self, position: Position) -> Result<(), NotaryError> {
+        let Some(last) = self.notary.published() else { return Err(NotaryError::LogDiffers { position }) };
+        let last = Checkpoint::parse(&last.bytes).map_err(|reason| NotaryError::Checkpoint {
+            path: self.notary.folder.join(CHECKPOINT),
+            reason,
+        })?;
+        let writer = opening::mend(&last, &self.notary.levels(), &*self.log, Some(position)).await?;
+        if let Some(desk) = &mut self.desk {
+            desk.writer = writer;
+        }
+        Ok(())
     }
 
     async fn follow(&mut self) -> Ended {
