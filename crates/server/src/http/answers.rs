@@ -114,7 +114,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
             &[&codes::PREVIEW_NEEDED, &codes::PREVIEW_INVALID, &codes::PREVIEW_OUTDATED],
         ],
     ),
-    (&["review"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]]),
+    (&["review", "incident"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE]]),
     (
         &["add_webhook"],
         &[
@@ -336,7 +336,7 @@ const OPERATIONS: &[(&[&str], &[&[&Code]])] = &[
         &["list_keys"],
         &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND, &codes::UNAVAILABLE, &codes::SEAL_MISSING]],
     ),
-    (&["key_history", "key_usage", "incident"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
+    (&["key_history", "key_usage"], &[ALWAYS, OPERATOR, STALE, VIEW, &[&codes::NOT_FOUND]]),
     (&["show_key"], &[ALWAYS, OPERATOR, STALE, VIEW, PAST]),
     (
         &["explain"],
