@@ -19,7 +19,7 @@ From a server at work, over HTTP, as an operator with audit:read and tenants:adm
 data folder of a stopped server, which also gives its records (usage, receipts, webhooks), or from NATS under servers at
 work. Stopped in the middle, run it again.
 
-The folder is an archive: `rescind audit verify` takes it as it is. The seals in it make personal data readable: keep it
+The folder is an archive: the verb `audit verify` takes it as it is. The seals in it make personal data readable: keep it
 where you keep secrets, or leave them out with --without-seals and keep them elsewhere. They are taken anew each time, so
 what was erased is not in a backup made after.
 

@@ -18,7 +18,7 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A backup does not know who was revoked after it. So a server on a restored log refuses every key, and takes no command,
-until `rescind backup settle`, or the same flags here, have said what came after. Stopped in the middle, run it again.
+until `backup settle`, or the same flags here, have said what came after. Stopped in the middle, run it again.
 
 operator.key is in no backup: put yours back, or start once with --recover-operator.
 

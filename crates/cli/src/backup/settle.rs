@@ -21,7 +21,7 @@ If nothing came after the backup: --known with the newest checkpoint that anybod
 The log goes on as the same log.
 
 If its end is lost: --accept-loss with the position that the backup ends at, and --heard with all notices that anybody has
-of the time after it, a CloudEvent a line, as `rescind watch --json` prints them. Whoever lost a key there does not get it
+of the time after it, a CloudEvent a line, as `watch --json` prints them. Whoever lost a key there does not get it
 again; what cannot be made again suspends the key. The log goes on under another name, so that guards, consumers and
 auditors who have seen the lost end begin anew; its records go along, its signers do not. All of it is on record in
 records/restores.ndjson.

@@ -16,7 +16,7 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --signer it is told whether the backup is what was written, not who vouches for it. The whole chain of checkpoints
-is checked by `rescind audit verify`, which takes the same folder.
+is checked by `audit verify`, which takes the same folder.
 
 Examples:
   rescind backup verify /srv/backups/rescind

@@ -32,7 +32,7 @@ pub(crate) struct Copy {
     #[command(flatten)]
     nats: NatsEntry,
     /// How many NATS servers hold each stream that is made; 3 survives the loss of one [default: 1]
-    #[arg(long, env = "RESCIND_NATS_REPLICAS", value_name = "N")]
+    #[arg(long, env = "RESCIND_NATS_REPLICAS", hide_env_values = true, value_name = "N")]
     nats_replicas: Option<usize>,
     #[command(flatten)]
     output: Output,
