@@ -11,6 +11,7 @@ use domain::Position;
 use proof::{Archive, ArchiveError, Checkpoint, EventRecords, Frontier, LevelWriter, log_of};
 use serde_json::json;
 
+use super::prove::once_signed;
 use super::trust::{MAX_CHECKPOINTS, vkeys_of};
 use crate::client::{Call, Client};
 use crate::exit::Exit;
@@ -41,7 +42,7 @@ pub(crate) struct Export {
 impl Export {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let client = self.flags.client()?;
-        let checkpoint = client.bytes(&Call::get("/v1/log/checkpoint"), MAX_CHECKPOINTS)?;
+        let checkpoint = once_signed(&client, "/v1/log/checkpoint", MAX_CHECKPOINTS)?;
         let checkpoint = Checkpoint::parse(&checkpoint).map_err(|error| not_ours(&error.to_string()))?;
         let log_id =
             log_of(checkpoint.origin()).ok_or_else(|| not_ours("its checkpoint has another origin"))?;

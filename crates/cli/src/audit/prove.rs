@@ -48,7 +48,7 @@ impl Prove {
             Ok(position) => position,
             Err(_) => last_event(&client, &self.flags.key_path(&self.what)?)?,
         };
-        let text = ask(&client, position)?;
+        let text = once_signed(&client, &format!("/v1/log/proof/{position}"), MAX_PROOF_FILE)?;
         // It is not checked whose signature it is: that is for whoever gets the file, and has pinned a signer.
         let bad = |why: String| {
             Failure::new(Exit::NotProven, "not_proven", "what the server answered proves nothing")
@@ -73,11 +73,11 @@ impl Prove {
     }
 }
 
-/// Asks until a checkpoint covers the event.
-fn ask(client: &Client, position: u64) -> Result<Vec<u8>, Failure> {
+/// Asks until a checkpoint is there that has what is asked for.
+pub(super) fn once_signed(client: &Client, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
     let until = clock::now() + PATIENCE;
     loop {
-        match client.bytes(&Call::get(format!("/v1/log/proof/{position}")), MAX_PROOF_FILE) {
+        match client.bytes(&Call::get(path), most) {
             Err(failure) if is_pending(&failure) && clock::now() < until => thread::sleep(ASK_EVERY),
             answered => return answered,
         }
