@@ -309,7 +309,8 @@ fn a_log_that_is_damaged_inside_is_refused_and_never_read_wrong() {
     let path = setup.data().join("log.redb");
     let mut bytes = Vec::new();
     fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
-    let needle = b"damaged-sender";
+    // What is no text about a person is stored as it is.
+    let needle = b"campaigns:send";
     let hits: Vec<usize> =
         bytes.windows(needle.len()).enumerate().filter(|(_, w)| w == needle).map(|(i, _)| i).collect();
     assert!(hits.len() >= 20);
