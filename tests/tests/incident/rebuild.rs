@@ -122,8 +122,8 @@ fn views_are_proven_while_commands_go_on() {
             }
             done
         });
-        // So slowly that much is changed in between.
-        all_equal(&server, &["--rate", "500"]);
+        // Some times as fast as the commands write, else it would never catch up with them.
+        all_equal(&server, &["--rate", "5000"]);
         over.store(true, Ordering::Relaxed);
         commands.join().unwrap()
     });
