@@ -57,7 +57,7 @@ async fn a_leak_is_told_from_the_report_to_the_last_attempt() {
     let reports =
         json!({"reports": [{"token": key.key, "source": "chat", "url": "https://example.com/chat/7"}]});
     let reported = admin.post("/v1/leaks", &reports).expect(200).json();
-    assert_eq!(reported["reports"][0]["response"], "revoked", "{reported}");
+    assert_eq!(reported["results"][0]["response"], "revoked", "{reported}");
     eventually("the guard refuses", || {
         let verdict = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(guard.verify(&key.key, &any)).verdict
