@@ -1,5 +1,6 @@
 //! What `serve` is told: flags, then `RESCIND_*`, then a TOML file, then the defaults; one struct, unknown keys refused.
 
+mod nats_args;
 mod notary;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::policy::span::Span;
 
+pub use nats_args::NatsArgs;
 pub use notary::{NotaryArgs, NotaryChoice, Witness};
 
 /// The commented file that says the defaults; a test holds it to the code.
@@ -101,31 +103,6 @@ pub struct ServeArgs {
     /// error, warn, info, debug, trace, or directives such as `info,server=debug` [default: info]
     #[arg(long, env = "RESCIND_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
-}
-
-/// Where the log is and how to get in, the same for every verb that goes there.
-#[derive(Args, Clone, Default)]
-pub struct NatsArgs {
-    /// The log: `embedded` in the data folder, or nats://host:port[,nats://host:port] to share it between servers [default: embedded]
-    // The address may hold a password: help must not show it.
-    #[arg(long, env = "RESCIND_LOG", hide_env_values = true, value_name = "embedded|nats://…")]
-    pub log: Option<String>,
-    /// NATS credentials file of the account that holds the log; the only place for its secret
-    #[arg(long, env = "RESCIND_NATS_CREDS", hide_env_values = true, value_name = "FILE")]
-    pub nats_creds: Option<PathBuf>,
-    /// File with the nkey seed of the log's user, as `rescind nats config` writes it
-    #[arg(long, env = "RESCIND_NATS_NKEY", hide_env_values = true, value_name = "FILE")]
-    pub nats_nkey: Option<PathBuf>,
-    /// The authority that signed the NATS servers' certificates, where it is not a public one
-    #[arg(long, env = "RESCIND_NATS_CA", hide_env_values = true, value_name = "FILE")]
-    pub nats_ca: Option<PathBuf>,
-}
-
-/// The log's address may hold a password.
-impl fmt::Debug for NatsArgs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NatsArgs").finish_non_exhaustive()
-    }
 }
 
 /// The log's address may hold a password.
