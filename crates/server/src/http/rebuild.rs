@@ -14,7 +14,7 @@ use futures_util::stream;
 use projection::{CompareError, Compared, Comparison, Difference, How, Parting, Phase, Step};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,6 +24,10 @@ use crate::http::codes;
 use crate::http::extract::{Params, Shared};
 use crate::http::problem::Problem;
 
+/// How long a request waits for a comparison that is just ending.
+const OVER_WITHIN: Duration = Duration::from_secs(1);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Events a second unless said: a fifth of what a core takes in, so that whoever is served does not notice it.
 const RATE: u32 = 20_000;
 /// How often it tells how far it is.
@@ -147,10 +151,7 @@ pub(crate) async fn rebuild(
     if rate == 0 {
         return Err(Problem::new(&codes::BAD_QUERY).detail("rate: it is 1 or more"));
     }
-    let projection = app.projection.upgrade().ok_or_else(|| Problem::new(&codes::SHUTTING_DOWN))?;
-    let comparison = projection.compare(rate);
-    drop(projection);
-    let comparison = comparison.map_err(|_busy| Problem::new(&codes::REBUILD_RUNNING).retry())?;
+    let comparison = begin(&app, rate).await?;
     let mut names = comparison.names();
     if let Some(view) = &query.view {
         names.retain(|name| name == view);
@@ -210,6 +211,21 @@ impl Told {
     async fn line(&self, line: LineJson) {
         // A client that is gone has ended it.
         drop(self.lines.send(line.bytes()).await);
+    }
+}
+
+/// Begins one, also right behind another, which removes what it made aside after its last line.
+async fn begin(app: &App, rate: u32) -> Result<Comparison, Problem> {
+    let until = Instant::now() + OVER_WITHIN;
+    loop {
+        let projection = app.projection.upgrade().ok_or_else(|| Problem::new(&codes::SHUTTING_DOWN))?;
+        let begun = projection.compare(rate);
+        drop(projection);
+        match begun {
+            Ok(comparison) => return Ok(comparison),
+            Err(_busy) if Instant::now() < until => sleep(LOOK_AGAIN).await,
+            Err(_busy) => return Err(Problem::new(&codes::REBUILD_RUNNING).retry()),
+        }
     }
 }
 
