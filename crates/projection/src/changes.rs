@@ -49,7 +49,10 @@ impl<'a> Changes<'a> {
         self.pending.is_empty()
     }
 
+    /// In the order of the keys: neighbours lie on the same pages of the tree.
     pub(crate) fn into_batch(self) -> Batch {
-        self.pending.into_iter().collect()
+        let mut batch: Batch = self.pending.into_iter().collect();
+        batch.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        batch
     }
 }

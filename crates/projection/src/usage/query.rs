@@ -11,7 +11,6 @@ use super::record::Inner;
 use super::rows::{self, DAY_MS, HOUR_MS, HOURS_KEPT, KeyRow};
 use crate::shelf::QueryError;
 use crate::tree::{Tree, TreeError};
-use crate::view::decode_row;
 use crate::views::split_end;
 
 /// The record's name where it is named among views.
@@ -83,7 +82,7 @@ impl Usage {
     ) -> Result<KeyUsage, QueryError> {
         let tenant = tenant.clone();
         self.ask(move |tree| {
-            let usage = row(tree, &tenant, key_id)?.shown();
+            let usage = rows::read(tree, &tenant, key_id)?.shown();
             let (hours, days) =
                 (rows::hours(tree, &tenant, key_id, now)?, rows::days(tree, &tenant, key_id, now)?);
             Ok(KeyUsage { hours, days, ..usage })
@@ -101,7 +100,7 @@ impl Usage {
         key_id: KeyId,
     ) -> Result<Option<Timestamp>, QueryError> {
         let tenant = tenant.clone();
-        self.ask(move |tree| Ok(row(tree, &tenant, key_id)?.first_used())).await
+        self.ask(move |tree| Ok(rows::read(tree, &tenant, key_id)?.first_used())).await
     }
 
     /// When the key got its last verdict `valid`.
@@ -122,7 +121,8 @@ impl Usage {
         keys: Vec<KeyId>,
     ) -> Result<Vec<Option<Timestamp>>, QueryError> {
         let tenant = tenant.clone();
-        let last = move |tree: &dyn Tree, key_id: &KeyId| Ok(row(tree, &tenant, *key_id)?.last_used(None));
+        let last =
+            move |tree: &dyn Tree, key_id: &KeyId| Ok(rows::read(tree, &tenant, *key_id)?.last_used(None));
         self.ask(move |tree| keys.iter().map(|key_id| last(tree, key_id)).collect()).await
     }
 
@@ -141,7 +141,7 @@ impl Usage {
     ) -> Result<Quiet, QueryError> {
         let (of, service) = (tenant.clone(), service.map(str::to_owned));
         let last_used =
-            self.ask(move |tree| Ok(row(tree, &of, key_id)?.last_used(service.as_deref()))).await?;
+            self.ask(move |tree| Ok(rows::read(tree, &of, key_id)?.last_used(service.as_deref()))).await?;
         let from = last_used.unwrap_or_default();
         let held_up_by = self.coverage(tenant, from, now).unknown().to_vec();
         let known = held_up_by.iter().map(|span| span.to).fold(from, Timestamp::max);
@@ -160,7 +160,7 @@ impl Usage {
         since: Timestamp,
     ) -> Result<Vec<SeenService>, QueryError> {
         let tenant = tenant.clone();
-        self.ask(move |tree| Ok(row(tree, &tenant, key_id)?.services_since(since))).await
+        self.ask(move |tree| Ok(rows::read(tree, &tenant, key_id)?.services_since(since))).await
     }
 
     /// How many verdicts the key got from `from` to `to`: whole hours for the last 7 days before `to`, else whole days, so
@@ -219,7 +219,7 @@ impl Usage {
             let after = after.map(|key_id| rows::key_name(&tenant, key_id));
             let pairs = tree.scan(&rows::keys_of(&tenant), after.as_deref(), limit)?;
             let key = |(name, value): (Vec<u8>, Vec<u8>)| {
-                Ok((KeyId::from_bytes(split_end(&name)?.1), decode_row::<KeyRow>(&value)?.shown()))
+                Ok((KeyId::from_bytes(split_end(&name)?.1), KeyRow::decode(&value)?.shown()))
             };
             pairs.into_iter().map(key).collect()
         })
@@ -240,7 +240,3 @@ impl Usage {
 }
 
 type BucketsOf = fn(&dyn Tree, &TenantId, KeyId, Timestamp) -> Result<Vec<Bucket>, TreeError>;
-
-fn row(tree: &dyn Tree, tenant: &TenantId, key_id: KeyId) -> Result<KeyRow, TreeError> {
-    tree.get(&rows::key_name(tenant, key_id))?.map_or_else(|| Ok(KeyRow::default()), |row| decode_row(&row))
-}

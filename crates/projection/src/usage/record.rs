@@ -25,8 +25,9 @@ use crate::tree::{Batch, Tree, TreeError};
 use crate::view::{META, decode_row, encode_row};
 use crate::views::{RowName, split_end};
 
-/// The form of the rows. They cannot be made again: a build that writes another form has to read this one.
-const SCHEMA: u32 = 1;
+/// The form of the rows. They cannot be made again: a build that writes another form has to read those before it. In the
+/// first, a key's row ends before its last hour.
+const SCHEMA: u32 = 2;
 /// A run of a server.
 const RUN: u8 = b'r';
 /// A span that stays unknown.
@@ -416,7 +417,7 @@ fn load(tree: &dyn Tree, of: &Inner) -> Result<(Reported, (String, u64)), TreeEr
         };
     };
     let meta: Meta = decode_row(&bytes)?;
-    if meta.schema != SCHEMA {
+    if !(1..=SCHEMA).contains(&meta.schema) {
         return Err(TreeError::damaged("its rows have a form that this build does not read"));
     }
     if meta.log_id != of.log_id.to_bytes() {

@@ -1,5 +1,7 @@
 //! A key's rows: its summary, its hours and its days, and how an entry of a report changes them.
 
+use std::collections::BTreeMap;
+
 use domain::{KeyId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use wire::UsageEntry;
@@ -17,7 +19,8 @@ const HOUR: u8 = b'h';
 const DAY: u8 = b'd';
 
 pub(crate) const HOUR_MS: u64 = 3_600_000;
-pub(crate) const DAY_MS: u64 = 24 * HOUR_MS;
+const HOURS_OF_DAY: u64 = 24;
+pub(crate) const DAY_MS: u64 = HOURS_OF_DAY * HOUR_MS;
 /// Hours that are kept: 7 days, and the one that goes on.
 pub(crate) const HOURS_KEPT: u64 = 7 * 24;
 /// Days that are kept: 90, with the one that goes on.
@@ -36,7 +39,7 @@ const VERDICTS_MAX: usize = 24;
 /// The word that lets somebody pass.
 const VALID: &str = "valid";
 
-/// Everything about a key but its hours and days.
+/// Everything about a key but the hours that are over, and its days.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
     /// 0 = never.
@@ -48,6 +51,19 @@ pub(crate) struct KeyRow {
     services: Tops,
     networks: Tops,
     refusals: Vec<RefusalRow>,
+    /// Stands behind the others: rows of schema 1 end before it.
+    #[serde(skip)]
+    recent: RecentHour,
+}
+
+/// The hour in which a key was heard of last. It joins its hour's and its day's row once another begins, so that a key in use
+/// costs one row a report and not three.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct RecentHour {
+    /// Since 1970.
+    number: u64,
+    valid: u64,
+    refused: u64,
 }
 
 /// The names seen last, and the sum of all others.
@@ -101,18 +117,20 @@ fn buckets_of(kind: u8, tenant: &TenantId, key_id: KeyId) -> RowName {
 pub(crate) fn add(entries: &[UsageEntry], changes: &mut Changes<'_>) -> Result<(), TreeError> {
     let Some(UsageEntry { tenant, key_id, .. }) = entries.first() else { return Ok(()) };
     let name = key_name(tenant, *key_id);
-    let mut row: KeyRow = match changes.get(&name)? {
-        Some(bytes) => decode_row(&bytes)?,
+    let mut row = match changes.get(&name)? {
+        Some(bytes) => KeyRow::decode(&bytes)?,
         None => KeyRow::default(),
     };
     for entry in entries {
         row.add(entry);
-        let at = entry.last.as_millis();
-        let requests = requests(entry);
-        add_bucket(HOUR, at / HOUR_MS, HOURS_KEPT, entry, requests, changes)?;
-        add_bucket(DAY, at / DAY_MS, DAYS_KEPT - 1, entry, requests, changes)?;
+        let hour = RecentHour::of(entry.last.as_millis() / HOUR_MS, requests(entry));
+        if let Some(over) = row.recent.merge(hour) {
+            add_bucket(buckets_of(HOUR, tenant, *key_id), over.number, HOURS_KEPT, over, changes)?;
+            let day = over.number / HOURS_OF_DAY;
+            add_bucket(buckets_of(DAY, tenant, *key_id), day, DAYS_KEPT - 1, over, changes)?;
+        }
     }
-    changes.put(name, encode_row(&row));
+    changes.put(name, row.encode());
     Ok(())
 }
 
@@ -126,14 +144,12 @@ fn requests(entry: &UsageEntry) -> Requests {
 
 /// Adds to one hour or day; a new one sweeps out those that are too old.
 fn add_bucket(
-    kind: u8,
+    of_key: RowName,
     number: u64,
     kept: u64,
-    entry: &UsageEntry,
-    requests: Requests,
+    over: RecentHour,
     changes: &mut Changes<'_>,
 ) -> Result<(), TreeError> {
-    let of_key = buckets_of(kind, &entry.tenant, entry.key_id);
     let name = of_key.clone().number(number).done();
     let mut row: BucketRow = match changes.get(&name)? {
         Some(bytes) => decode_row(&bytes)?,
@@ -147,13 +163,49 @@ fn add_bucket(
             BucketRow::default()
         }
     };
-    row.valid = row.valid.saturating_add(requests.valid);
-    row.refused = row.refused.saturating_add(requests.refused);
+    row.valid = row.valid.saturating_add(over.valid);
+    row.refused = row.refused.saturating_add(over.refused);
     changes.put(name, encode_row(&row));
     Ok(())
 }
 
+impl RecentHour {
+    const fn of(number: u64, Requests { valid, refused }: Requests) -> Self {
+        Self { number, valid, refused }
+    }
+
+    /// Adds an hour to this one. Of two that differ the later one stays, and the other is over.
+    fn merge(&mut self, hour: Self) -> Option<Self> {
+        if hour.number < self.number {
+            return Some(hour);
+        }
+        if hour.number > self.number {
+            let over = std::mem::replace(self, hour);
+            return (over.number > 0).then_some(over);
+        }
+        self.valid = self.valid.saturating_add(hour.valid);
+        self.refused = self.refused.saturating_add(hour.refused);
+        None
+    }
+}
+
 impl KeyRow {
+    /// Reads a row of this form or of the one before, whose hours and days are all in rows of their own.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
+        let (mut row, rest): (Self, _) = postcard::take_from_bytes(bytes)
+            .map_err(|_| TreeError::damaged("a row is not of the form that the record writes"))?;
+        if !rest.is_empty() {
+            row.recent = decode_row(rest)?;
+        }
+        Ok(row)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = encode_row(self);
+        bytes.extend(encode_row(&self.recent));
+        bytes
+    }
+
     fn add(&mut self, entry: &UsageEntry) {
         let (requests, last) = (requests(entry), entry.last.as_millis());
         self.valid = self.valid.saturating_add(requests.valid);
@@ -346,6 +398,11 @@ impl RefusalRow {
     }
 }
 
+/// The row of a key; an empty one if nothing is known of it.
+pub(crate) fn read(tree: &dyn Tree, tenant: &TenantId, key_id: KeyId) -> Result<KeyRow, TreeError> {
+    tree.get(&key_name(tenant, key_id))?.map_or_else(|| Ok(KeyRow::default()), |row| KeyRow::decode(&row))
+}
+
 /// The hours of a key that are kept at an instant, oldest first.
 pub(crate) fn hours(
     tree: &dyn Tree,
@@ -354,7 +411,8 @@ pub(crate) fn hours(
     now: Timestamp,
 ) -> Result<Vec<Bucket>, TreeError> {
     let first = (now.as_millis() / HOUR_MS).saturating_sub(HOURS_KEPT);
-    buckets(tree, &buckets_of(HOUR, tenant, key_id), first, HOUR_MS)
+    let recent = read(tree, tenant, key_id)?.recent;
+    buckets(tree, &buckets_of(HOUR, tenant, key_id), first, HOUR_MS, recent)
 }
 
 /// The days of a key that are kept at an instant, oldest first.
@@ -365,19 +423,51 @@ pub(crate) fn days(
     now: Timestamp,
 ) -> Result<Vec<Bucket>, TreeError> {
     let first = (now.as_millis() / DAY_MS).saturating_sub(DAYS_KEPT - 1);
-    buckets(tree, &buckets_of(DAY, tenant, key_id), first, DAY_MS)
+    let recent = read(tree, tenant, key_id)?.recent;
+    let recent = RecentHour { number: recent.number / HOURS_OF_DAY, ..recent };
+    buckets(tree, &buckets_of(DAY, tenant, key_id), first, DAY_MS, recent)
 }
 
-fn buckets(tree: &dyn Tree, of_key: &RowName, first: u64, each_ms: u64) -> Result<Vec<Bucket>, TreeError> {
+/// The rows from `first` on, with `recent` in its place.
+fn buckets(
+    tree: &dyn Tree,
+    of_key: &RowName,
+    first: u64,
+    each_ms: u64,
+    recent: RecentHour,
+) -> Result<Vec<Bucket>, TreeError> {
     let after = first.checked_sub(1).map(|before| of_key.clone().number(before).done());
-    let pairs = tree.scan(&of_key.clone().done(), after.as_deref(), usize::MAX)?;
-    let bucket = |(name, value): (Vec<u8>, Vec<u8>)| {
+    let mut sums = BTreeMap::new();
+    for (name, value) in tree.scan(&of_key.clone().done(), after.as_deref(), usize::MAX)? {
         let (_, number) = crate::views::split_end(&name)?;
-        let row: BucketRow = decode_row(&value)?;
-        Ok(Bucket {
-            start: Timestamp::from_millis(u64::from_be_bytes(number) * each_ms),
-            requests: Requests { valid: row.valid, refused: row.refused },
-        })
-    };
-    pairs.into_iter().map(bucket).collect()
+        let BucketRow { valid, refused } = decode_row(&value)?;
+        sums.insert(u64::from_be_bytes(number), Requests { valid, refused });
+    }
+    if recent.number > 0 && recent.number >= first {
+        let RecentHour { number, valid, refused } = recent;
+        *sums.entry(number).or_default() += Requests { valid, refused };
+    }
+    let bucket = |(number, requests)| Bucket { start: Timestamp::from_millis(number * each_ms), requests };
+    Ok(sums.into_iter().map(bucket).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_the_first_schema_is_read_and_goes_on() {
+        let mut row = KeyRow::decode(&[1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!((row.first_used, row.last_used, row.valid, row.recent.number), (1, 2, 3, 0));
+        assert!(row.recent.merge(RecentHour::of(7, Requests { valid: 1, refused: 0 })).is_none());
+        let again = KeyRow::decode(&row.encode()).unwrap();
+        assert_eq!((again.valid, again.recent.number, again.recent.valid), (3, 7, 1));
+    }
+
+    #[test]
+    fn a_row_with_anything_behind_it_is_damage() {
+        let mut bytes = KeyRow::default().encode();
+        bytes.push(0);
+        assert!(matches!(KeyRow::decode(&bytes), Err(TreeError::Damaged { .. })));
+    }
 }

@@ -196,6 +196,41 @@ async fn hours_and_days_of_long_ago_fall_out() {
 }
 
 #[tokio::test]
+async fn what_comes_late_joins_its_own_hour_and_day() {
+    let mut server = Server::start(memory().1, 1, NOON).await;
+    let yesterday = NOON - DAY_MS;
+    let entries = [
+        (1, NOON),
+        (2, yesterday),
+        (4, NOON + HOUR_MS),
+        (8, NOON + 1),
+        (16, NOON + HOUR_MS + 1),
+        (32, yesterday),
+    ];
+    for ((count, ms), n) in entries.into_iter().zip(1..) {
+        server.report(NOON + HOUR_MS + n, vec![entry("valid", count, ms, "mailer")]).await;
+    }
+    let shown = server.shown(NOON + HOUR_MS).await;
+    let sums = |buckets: &[Bucket]| -> Vec<_> {
+        buckets.iter().map(|bucket| (bucket.start, bucket.requests.valid)).collect()
+    };
+    assert_eq!(sums(&shown.hours), [(at(yesterday), 34), (at(NOON), 9), (at(NOON + HOUR_MS), 20)]);
+    assert_eq!(sums(&shown.days), [(at(yesterday - 12 * HOUR_MS), 34), (at(NOON - 12 * HOUR_MS), 29)]);
+}
+
+#[tokio::test]
+async fn a_key_in_steady_use_costs_one_row_a_report() {
+    let (disk, place) = memory();
+    let mut server = Server::start(place, 1, NOON).await;
+    for n in 1..=3 {
+        server.report(NOON + n, vec![entry("valid", 1, NOON + n, "mailer")]).await;
+    }
+    let rows = disk.dump();
+    let of_key = rows.iter().filter(|(name, _)| b"khd".contains(&name[0])).count();
+    assert_eq!(of_key, 1);
+}
+
+#[tokio::test]
 async fn what_is_told_apart_is_bounded_and_the_sums_stay_right() {
     let mut server = Server::start(memory().1, 1, NOON).await;
     for n in 0..300_u64 {

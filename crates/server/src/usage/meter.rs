@@ -112,7 +112,9 @@ impl UsageMeter {
 
     /// Takes everything out.
     pub(crate) fn drain(&self) -> Drained {
-        let (sums, missed) = self.tally.drain();
+        let (mut sums, missed) = self.tally.drain();
+        // Neighbours in the record's tree, where each is read and written.
+        sums.sort_unstable_by(|a, b| (&*a.tenant, a.key_id).cmp(&(&*b.tenant, b.key_id)));
         Drained { entries: sums.into_iter().map(entry).collect(), missed }
     }
 
