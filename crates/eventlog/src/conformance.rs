@@ -3,6 +3,7 @@
 //! It asserts and so it panics; call it from tests only. Each case runs on a fresh log, and a failure names its case.
 
 mod appending;
+mod carrying;
 mod copying;
 mod following;
 mod given;
@@ -127,6 +128,7 @@ pub async fn conformance_of_seals(fresh: impl AsyncFn() -> [Arc<dyn SealStore>; 
     )
     .await;
     subject_cases(&fresh).await;
+    carrying_cases(&fresh).await;
 }
 
 async fn subject_cases(fresh: &impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
@@ -138,6 +140,20 @@ async fn subject_cases(fresh: &impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
     named("subjects::only_the_generation_named", case::only_the_generation_named(&fresh().await)).await;
     named("subjects::what_never_was_is_destroyed", case::what_never_was_is_destroyed(&fresh().await)).await;
     named("subjects::many_at_once", case::many_at_once(&fresh().await)).await;
+}
+
+async fn carrying_cases(fresh: &impl AsyncFn() -> [Arc<dyn SealStore>; 2]) {
+    macro_rules! cases {
+        ($($case:path),* $(,)?) => {
+            $(named(stringify!($case), $case(&fresh().await)).await;)*
+        };
+    }
+    cases!(
+        carrying::an_empty_store_carries_nothing,
+        carrying::all_is_carried_and_given_back,
+        carrying::what_is_destroyed_in_either_is_destroyed,
+        carrying::another_seal_of_a_tenant_is_refused,
+    );
 }
 
 /// Puts the case's name before whatever it panicked with.

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use domain::{LogId, OwnerTag, Position, Subject, TenantId};
 use tokio::sync::Notify;
 
+use crate::carried::CarriedSeals;
 use crate::port::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, SealStore, StreamId,
     SubjectSeal, Unit,
 };
+use crate::subject_name::{Name, name_of};
 
 /// The most events one [`Follower::next`] answers: enough to be fast, small enough to take turns with others.
 const FOLLOW_BATCH: usize = 1024;
@@ -204,7 +206,26 @@ pub struct MemorySeals {
 #[derive(Default)]
 struct Seals {
     tenants: HashMap<TenantId, Vec<u8>>,
-    subjects: HashMap<Subject, SubjectSeal>,
+    subjects: HashMap<Name, SubjectSeal>,
+}
+
+impl Seals {
+    /// What stands under the name then.
+    fn put(&mut self, name: Name, offered: &SubjectSeal) -> SubjectSeal {
+        match self.subjects.get(&name) {
+            Some(stands) if stands.outlasts(offered) => stands.clone(),
+            _ => {
+                self.subjects.insert(name, offered.clone());
+                offered.clone()
+            }
+        }
+    }
+
+    fn destroy(&mut self, name: Name, generation: u32) {
+        if self.subjects.get(&name).is_none_or(|stands| stands.generation <= generation) {
+            self.subjects.insert(name, SubjectSeal::destroyed(generation));
+        }
+    }
 }
 
 impl std::fmt::Debug for MemorySeals {
@@ -240,7 +261,7 @@ impl SealStore for MemorySeals {
         owners: &[OwnerTag],
     ) -> Result<Vec<Option<SubjectSeal>>, ReadError> {
         let seals = self.seals();
-        let of = |owner: &OwnerTag| Subject { tenant: tenant.clone(), owner: *owner };
+        let of = |owner: &OwnerTag| name_of(&Subject { tenant: tenant.clone(), owner: *owner });
         Ok(owners.iter().map(|owner| seals.subjects.get(&of(owner)).cloned()).collect())
     }
 
@@ -249,22 +270,39 @@ impl SealStore for MemorySeals {
         subject: &Subject,
         offered: &SubjectSeal,
     ) -> Result<SubjectSeal, ReadError> {
-        let mut seals = self.seals();
-        match seals.subjects.get(subject) {
-            Some(stands) if stands.outlasts(offered) => Ok(stands.clone()),
-            _ => {
-                seals.subjects.insert(subject.clone(), offered.clone());
-                Ok(offered.clone())
-            }
-        }
+        Ok(self.seals().put(name_of(subject), offered))
     }
 
     async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
-        let mut seals = self.seals();
-        if seals.subjects.get(subject).is_none_or(|stands| stands.generation <= generation) {
-            seals.subjects.insert(subject.clone(), SubjectSeal::destroyed(generation));
-        }
+        self.seals().destroy(name_of(subject), generation);
         Ok(())
+    }
+
+    async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        let seals = self.seals();
+        let mut tenants: Vec<_> = seals.tenants.clone().into_iter().collect();
+        let mut subjects: Vec<_> = seals.subjects.clone().into_iter().collect();
+        tenants.sort();
+        subjects.sort_by_key(|(name, _)| *name);
+        Ok(CarriedSeals { tenants, subjects })
+    }
+
+    async fn take_in(&self, carried: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        let mut seals = self.seals();
+        for (tenant, seal) in carried.tenants {
+            if *seals.tenants.entry(tenant.clone()).or_insert_with(|| seal.clone()) != seal {
+                return Ok(Some(tenant));
+            }
+        }
+        for (name, seal) in carried.subjects {
+            match seal.secret {
+                Some(_) => {
+                    seals.put(name, &seal);
+                }
+                None => seals.destroy(name, seal.generation),
+            }
+        }
+        Ok(None)
     }
 }
 

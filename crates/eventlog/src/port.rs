@@ -9,6 +9,8 @@ use bytes::Bytes;
 use domain::{EventId, LogId, OwnerTag, Position, Subject, TenantId, Timestamp};
 use thiserror::Error;
 
+use crate::carried::CarriedSeals;
+
 /// One append-only, totally ordered history.
 ///
 /// **Order.** Events stand at dense positions from 1. A reader that sees a hole sees damage and stops.
@@ -133,6 +135,19 @@ pub trait SealStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError::Unavailable`] when that is not certain; asking again is safe.
     async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError>;
+
+    /// Every seal there is, those that were destroyed as destroyed.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the store cannot be read.
+    async fn carry(&self) -> Result<CarriedSeals, ReadError>;
+
+    /// Puts every seal of another store by the rules above: whole seals stay, and what was destroyed in either store is
+    /// destroyed. Durable on return. Answers a tenant that has another seal here, if one has; nothing of a subject is put then.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when some may not have been put; asking again is safe.
+    async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError>;
 }
 
 /// One generation of a subject's seal.

@@ -26,6 +26,5 @@ pub use heard::Applied;
 pub use place::LogPlace;
 pub use progress::Progress;
 pub use restore::{Restored, restore};
-pub(crate) use seals::Seals;
 pub use settle::{Known, Settled, settle};
 pub use verify::{Verified, verify};

@@ -35,7 +35,6 @@ use wire::RunId;
 use crate::config::{LogChoice, NatsArgs, NatsChoice, Role, ServeConfig};
 use crate::fleet::{Fleet, FleetLink, ReceiptRecord, Strangers};
 use crate::http::{App, Gates, Meters, SUM_UP_EVERY, router};
-use crate::keep::Seals;
 use crate::leaks::Signers;
 use crate::node::listen::{Doorkeeper, Listening};
 use crate::node::usage::KeptUsage;
@@ -82,8 +81,6 @@ pub struct Node {
 struct Opened {
     log: Arc<dyn EventLog>,
     seals: Arc<dyn SealStore>,
-    /// The same seals, for whoever takes all of them into a backup.
-    kept: Seals,
     /// Where the backup ended that the log was restored from, while nobody has said what came after.
     restored: Option<Position>,
     nats: Option<JetStream>,
@@ -407,7 +404,7 @@ async fn open_log(
             let log = opening.await.map_err(|_| StartError::Panicked { what: "the log" })??;
             let seals = EmbeddedSeals::open(&folder.seals())
                 .map_err(|source| StartError::io(&folder.seals(), source))?;
-            let (restored, kept) = (log.restored(), Seals::Folder(seals.clone()));
+            let restored = log.restored();
             if let Some(end) = restored {
                 warn!(
                     log.position = end.get(),
@@ -415,13 +412,12 @@ async fn open_log(
                      command taken until this server is stopped and `rescind backup settle` is run"
                 );
             }
-            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), kept, restored, nats: None })
+            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), restored, nats: None })
         }
         LogChoice::Nats(choice) => {
             let nats = JetStream::connect(jetstream(choice.clone(), new_log_id)).await?;
             let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
-            let kept = Seals::Nats(Box::new(nats.seals.clone()));
-            Ok(Opened { log, seals, kept, restored: None, nats: Some(nats) })
+            Ok(Opened { log, seals, restored: None, nats: Some(nats) })
         }
     }
 }
@@ -466,7 +462,7 @@ fn assemble(
     let first_request = u64::try_from(ambient.draw_ulid() & u128::from(u64::MAX)).unwrap_or(0);
     App {
         application,
-        seals: opened.kept.clone(),
+        seals: Arc::clone(&opened.seals),
         restored: opened.restored,
         log: Arc::clone(&opened.log),
         index: Arc::clone(&projection.index),

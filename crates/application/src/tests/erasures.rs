@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use domain::{About, KeyId, OwnerTag, Subject, SuspendKey, SuspendReason, Text};
-use eventlog::SubjectSeal;
+use eventlog::{CarriedSeals, SubjectSeal};
 
 use super::life::{amend, rotate};
 use super::*;
@@ -61,6 +61,14 @@ impl SealStore for Troubled {
     async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
         self.check(&self.cannot_destroy)?;
         self.inner.destroy_subject_seal(subject, generation).await
+    }
+
+    async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        self.inner.carry().await
+    }
+
+    async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        self.inner.take_in(seals).await
     }
 }
 

@@ -8,27 +8,27 @@ use futures_util::future::join_all;
 use super::given::bounded;
 use crate::port::{SealStore, SubjectSeal};
 
-fn subject(tenant: &str, owner: u8) -> Subject {
+pub(super) fn subject(tenant: &str, owner: u8) -> Subject {
     let tenant = tenant.parse().expect("cases name tenants that parse");
     Subject { tenant, owner: OwnerTag::from_bytes([owner; 16]) }
 }
 
-fn whole(generation: u32, byte: u8) -> SubjectSeal {
+pub(super) fn whole(generation: u32, byte: u8) -> SubjectSeal {
     SubjectSeal { generation, secret: Some([byte; SubjectSeal::LEN]) }
 }
 
-async fn put(store: &dyn SealStore, of: &Subject, offered: SubjectSeal) -> SubjectSeal {
+pub(super) async fn put(store: &dyn SealStore, of: &Subject, offered: SubjectSeal) -> SubjectSeal {
     bounded("a put", store.put_subject_seal(of, &offered)).await.expect("the store can be written")
 }
 
-async fn get(store: &dyn SealStore, of: &Subject) -> Option<SubjectSeal> {
+pub(super) async fn get(store: &dyn SealStore, of: &Subject) -> Option<SubjectSeal> {
     let read = bounded("a read", store.subject_seals(&of.tenant, &[of.owner])).await;
     let mut seals = read.expect("the store can be read");
     assert_eq!(seals.len(), 1, "one answer to one question");
     seals.remove(0)
 }
 
-async fn destroy(store: &dyn SealStore, of: &Subject, generation: u32) {
+pub(super) async fn destroy(store: &dyn SealStore, of: &Subject, generation: u32) {
     bounded("a destruction", store.destroy_subject_seal(of, generation)).await.expect("it can be written");
 }
 

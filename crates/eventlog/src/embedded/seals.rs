@@ -88,34 +88,6 @@ impl EmbeddedSeals {
         Err(io::Error::other(format!("{MAX_DRAFTS} unfinished seals lie beside it: remove .{tenant}.*")))
     }
 
-    /// Every seal.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`].
-    pub async fn carry(&self) -> Result<CarriedSeals, ReadError> {
-        self.whole(|this| {
-            Ok(CarriedSeals { tenants: this.read_tenants()?, subjects: this.subjects.read_all()? })
-        })
-        .await
-    }
-
-    /// Puts every seal of another store; durable on return. Answers a tenant that has another seal here, if one has.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`]; asking again is safe.
-    pub async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
-        self.whole(move |this| {
-            for (tenant, seal) in &seals.tenants {
-                if this.put_once(tenant, seal)? != *seal {
-                    return Ok(Some(tenant.clone()));
-                }
-            }
-            this.subjects.take_in(&seals.subjects)?;
-            Ok(None)
-        })
-        .await
-    }
-
     async fn whole<T: Send + 'static>(
         &self,
         run: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
@@ -192,6 +164,26 @@ impl SealStore for EmbeddedSeals {
         let (subject, file) = (subject.clone(), Arc::clone(&self.subjects));
         let destroyed = tokio::task::spawn_blocking(move || file.destroy(&subject, generation)).await;
         destroyed.map_err(io::Error::other).flatten().map_err(|error| subjects_away(&error))
+    }
+
+    async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        self.whole(|this| {
+            Ok(CarriedSeals { tenants: this.read_tenants()?, subjects: this.subjects.read_all()? })
+        })
+        .await
+    }
+
+    async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        self.whole(move |this| {
+            for (tenant, seal) in &seals.tenants {
+                if this.put_once(tenant, seal)? != *seal {
+                    return Ok(Some(tenant.clone()));
+                }
+            }
+            this.subjects.take_in(&seals.subjects)?;
+            Ok(None)
+        })
+        .await
     }
 }
 

@@ -81,56 +81,6 @@ impl JetStreamSeals {
         }
     }
 
-    /// Every seal.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`].
-    pub async fn carry(&self) -> Result<CarriedSeals, ReadError> {
-        let listing = async {
-            let names = self.store.keys().await.map_err(|error| unavailable(&innermost(&error)))?;
-            let names: Vec<String> =
-                names.try_collect().await.map_err(|error| unavailable(&innermost(&error)))?;
-            let read = stream::iter(names).map(|name| async move {
-                let found = self.at_leader(&name).await?;
-                Ok::<_, ReadError>(found.map(|(_, bytes)| (name, bytes)))
-            });
-            let read: Vec<Option<(String, Vec<u8>)>> = read.buffered(ASKED_AT_ONCE).try_collect().await?;
-            let mut carried = CarriedSeals::default();
-            for (name, bytes) in read.into_iter().flatten() {
-                if let Some(subject) = named_subject(&name) {
-                    carried.subjects.extend(read_subject(&bytes).map(|seal| (subject, seal)));
-                } else if let (Ok(tenant), false) = (name.parse(), bytes.is_empty()) {
-                    carried.tenants.push((tenant, bytes));
-                }
-            }
-            carried.tenants.sort();
-            carried.subjects.sort_by_key(|(name, _)| *name);
-            Ok(carried)
-        };
-        timeout(CARRY_LIMIT, listing).await.map_err(|_| silent())?
-    }
-
-    /// Puts every seal of another store. Answers a tenant that has another seal here, if one has.
-    ///
-    /// # Errors
-    /// [`ReadError::Unavailable`]; asking again is safe.
-    pub async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
-        for (tenant, seal) in &seals.tenants {
-            if self.put_seal_once(tenant, seal).await? != *seal {
-                return Ok(Some(tenant.clone()));
-            }
-        }
-        let put = stream::iter(seals.subjects).map(|(name, seal)| async move {
-            let key = key_named(&name);
-            match &seal.secret {
-                Some(_) => self.put_at(&key, &seal).await.map(drop),
-                None => self.destroy_at(&key, seal.generation).await,
-            }
-        });
-        put.buffered(ASKED_AT_ONCE).try_collect::<()>().await?;
-        Ok(None)
-    }
-
     async fn of_tenant(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>, ReadError> {
         // A deletion by hand leaves an empty message; a seal is never empty.
         let last = self.at_leader(tenant.as_str()).await?;
@@ -260,6 +210,48 @@ impl SealStore for JetStreamSeals {
 
     async fn destroy_subject_seal(&self, subject: &Subject, generation: u32) -> Result<(), ReadError> {
         self.destroy_at(&key_of(subject), generation).await
+    }
+
+    async fn carry(&self) -> Result<CarriedSeals, ReadError> {
+        let listing = async {
+            let names = self.store.keys().await.map_err(|error| unavailable(&innermost(&error)))?;
+            let names: Vec<String> =
+                names.try_collect().await.map_err(|error| unavailable(&innermost(&error)))?;
+            let read = stream::iter(names).map(|name| async move {
+                let found = self.at_leader(&name).await?;
+                Ok::<_, ReadError>(found.map(|(_, bytes)| (name, bytes)))
+            });
+            let read: Vec<Option<(String, Vec<u8>)>> = read.buffered(ASKED_AT_ONCE).try_collect().await?;
+            let mut carried = CarriedSeals::default();
+            for (name, bytes) in read.into_iter().flatten() {
+                if let Some(subject) = named_subject(&name) {
+                    carried.subjects.extend(read_subject(&bytes).map(|seal| (subject, seal)));
+                } else if let (Ok(tenant), false) = (name.parse(), bytes.is_empty()) {
+                    carried.tenants.push((tenant, bytes));
+                }
+            }
+            carried.tenants.sort();
+            carried.subjects.sort_by_key(|(name, _)| *name);
+            Ok(carried)
+        };
+        timeout(CARRY_LIMIT, listing).await.map_err(|_| silent())?
+    }
+
+    async fn take_in(&self, seals: CarriedSeals) -> Result<Option<TenantId>, ReadError> {
+        for (tenant, seal) in &seals.tenants {
+            if self.put_seal_once(tenant, seal).await? != *seal {
+                return Ok(Some(tenant.clone()));
+            }
+        }
+        let put = stream::iter(seals.subjects).map(|(name, seal)| async move {
+            let key = key_named(&name);
+            match &seal.secret {
+                Some(_) => self.put_at(&key, &seal).await.map(drop),
+                None => self.destroy_at(&key, seal.generation).await,
+            }
+        });
+        put.buffered(ASKED_AT_ONCE).try_collect::<()>().await?;
+        Ok(None)
     }
 }
 

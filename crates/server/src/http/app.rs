@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use application::{Ambient, Application, LeaseState};
 use domain::{Position, TenantId};
-use eventlog::EventLog;
+use eventlog::{EventLog, SealStore};
 use projection::usage::Usage;
 use projection::{History, Keys, Notices, Past, Projection, Status, Tenants};
 use tokio::sync::{Semaphore, watch};
@@ -18,7 +18,6 @@ use crate::fleet::{Fleet, FleetLink, ReceiptRecord};
 use crate::http::codes;
 use crate::http::metrics::Meters;
 use crate::http::problem::Problem;
-use crate::keep::Seals;
 use crate::leaks::Signers;
 use crate::notary::Notary;
 use crate::policy::watch::PolicyWatch;
@@ -80,7 +79,7 @@ impl Gates {
 pub(crate) struct App {
     pub(crate) application: Application,
     /// Every seal, for backups.
-    pub(crate) seals: Seals,
+    pub(crate) seals: Arc<dyn SealStore>,
     /// Where the backup ended that the log was restored from, while nobody has said what came after.
     pub(crate) restored: Option<Position>,
     pub(crate) log: Arc<dyn EventLog>,

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 
 use domain::{LogId, Position};
 use eventlog::jetstream::{JetStream, JetStreamCopy, Presence};
-use eventlog::{EmbeddedCopy, EmbeddedSeals, Follower, LogCopy, Recorded};
+use eventlog::{EmbeddedCopy, EmbeddedSeals, Follower, LogCopy, Recorded, SealStore};
 use proof::Hash;
 
 use super::fingerprint::Fingerprint;
-use super::seals::Seals;
 use super::source::Source;
-use super::{KeepError, LogPlace, Progress};
+use super::{KeepError, LogPlace, Progress, seals};
 use crate::node::{Folder, jetstream};
 
 /// What was copied.
@@ -57,7 +56,7 @@ async fn fill(source: &Source, target: &mut Target, progress: &Progress) -> Resu
     progress.begin(head.get() * 2);
     let here = add(source, &mut *target.copy, progress).await?;
     // Seals before the log is one: without them its events say less.
-    let seals = target.seals.take_in(source.seals.carry().await?).await?;
+    let seals = seals::take_in(&*target.seals, source.seals.carry().await?).await?;
     source.check_still().await?;
     target.check_still().await?;
     let there = read_back(&mut *target.copy, progress).await?;
@@ -144,7 +143,7 @@ async fn read_back(target: &mut dyn LogCopy, progress: &Progress) -> Result<Fing
 /// Where a history goes.
 struct Target {
     copy: Box<dyn LogCopy>,
-    seals: Seals,
+    seals: Box<dyn SealStore>,
     place: String,
     on_nats: Option<(JetStream, Presence)>,
     /// Keeps servers out of the data folder.
@@ -163,7 +162,7 @@ impl Target {
                 let seals = EmbeddedSeals::open(&seals).map_err(|source| KeepError::io(&seals, source))?;
                 Ok(Self {
                     copy: Box::new(copy),
-                    seals: Seals::Folder(seals),
+                    seals: Box::new(seals),
                     place: place.to_string(),
                     on_nats: None,
                     _folder: Some(folder),
@@ -179,7 +178,7 @@ impl Target {
                 }
                 Ok(Self {
                     copy: Box::new(copy),
-                    seals: Seals::Nats(Box::new(nats.seals.clone())),
+                    seals: Box::new(nats.seals.clone()),
                     place: place.to_string(),
                     on_nats: Some((nats, presence)),
                     _folder: None,

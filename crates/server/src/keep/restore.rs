@@ -10,8 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::backup::{About, Backup};
 use super::create::read_seals;
-use super::seals::Seals;
-use super::{KeepError, Progress, parts, verify};
+use super::{KeepError, Progress, parts, seals, verify};
 use crate::node::Folder;
 
 /// Events written at a time.
@@ -133,8 +132,8 @@ fn recorded(event: LogEvent) -> Result<Recorded, KeepError> {
 fn give_parts(backup: &Backup, about: &About, folder: &Folder, runtime: &Runtime) -> Result<(), KeepError> {
     if let Some(part) = &about.seals {
         let path = folder.seals();
-        let seals = EmbeddedSeals::open(&path).map_err(|source| KeepError::io(&path, source))?;
-        runtime.block_on(Seals::Folder(seals).take_in(read_seals(&backup.root, part)?))?;
+        let store = EmbeddedSeals::open(&path).map_err(|source| KeepError::io(&path, source))?;
+        runtime.block_on(seals::take_in(&store, read_seals(&backup.root, part)?))?;
     }
     for part in about.records.iter().flatten() {
         // Below the folder of the run, which is named after it.

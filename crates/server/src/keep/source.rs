@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use domain::{LogId, Position};
 use eventlog::jetstream::{JetStream, Presence};
-use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog};
+use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 
-use super::seals::Seals;
 use super::{KeepError, LogPlace};
 use crate::node::{Folder, jetstream};
 
 /// A log that stands still.
 pub(super) struct Source {
     pub(super) log: Arc<dyn EventLog>,
-    pub(super) seals: Seals,
+    pub(super) seals: Arc<dyn SealStore>,
     /// Where it ends.
     pub(super) head: Position,
     place: String,
@@ -37,7 +36,7 @@ impl Source {
                     nats.shutdown().await;
                     return Err(KeepError::Served { place: place.to_string() });
                 }
-                let (log, seals) = (Arc::clone(&nats.log), Seals::Nats(Box::new(nats.seals.clone())));
+                let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
                 let head = log.head().await?;
                 let on_nats = Some((nats, presence));
                 Ok(Self { log, seals, head, place: place.to_string(), on_nats, _folder: None })
@@ -47,7 +46,7 @@ impl Source {
 
     /// A log on NATS under servers that go on: up to where it ends now.
     pub(super) async fn at_work(nats: JetStream, place: String) -> Result<Self, KeepError> {
-        let (log, seals) = (Arc::clone(&nats.log), Seals::Nats(Box::new(nats.seals.clone())));
+        let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
         let head = log.head().await?;
         let presence = Presence::listen(&nats).await?;
         Ok(Self { log, seals, head, place, on_nats: Some((nats, presence)), _folder: None })
@@ -68,8 +67,14 @@ impl Source {
         let seals = folder.seals();
         let seals = EmbeddedSeals::open(&seals).map_err(|source| KeepError::io(&seals, source))?;
         let head = log.head().await?;
-        let seals = Seals::Folder(seals);
-        Ok(Self { log: Arc::new(log), seals, head, place, on_nats: None, _folder: Some(folder) })
+        Ok(Self {
+            log: Arc::new(log),
+            seals: Arc::new(seals),
+            head,
+            place,
+            on_nats: None,
+            _folder: Some(folder),
+        })
     }
 
     /// Whether it still ends where it ended, and nobody was heard to serve it.
