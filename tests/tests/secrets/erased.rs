@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tests::nats::NatsServer;
 use tests::server::{Admin, Answer, IssuedKey, ServerSetup, TestServer};
 
+use crate::taken::{Listeners, restored, taken_away};
 use crate::{files, holds};
 
 const OWNER: &str = "ada.lovelace@lists.example";
@@ -17,19 +18,34 @@ const NOTE: &str = "Ada left the lists team";
 const HOME: &str = "127.0.77.31";
 const LEAKED_AT: &str = "https://lists.example/ada/send.py";
 
+/// A label of hers. Labels are not about persons: whoever searches finds it, and so would find the rest.
+const LABEL: &str = "lists-of-spring";
+
 /// All that tells who she was, and where she was.
 const TRACES: [&str; 5] = [OWNER, NAME, NOTE, HOME, LEAKED_AT];
 
-/// The first trace that lies in a folder, and where.
-fn found_in(folder: &Path) -> Option<(&'static str, PathBuf)> {
+/// The first of some texts that lies in a folder, and where.
+fn lies_in(folder: &Path, texts: &[&'static str]) -> Option<(&'static str, PathBuf)> {
     let mut all = Vec::new();
     files(folder, &mut all);
     assert!(!all.is_empty(), "there is something to search in {}", folder.display());
     all.into_iter().find_map(|path| {
         let bytes = fs::read(&path).unwrap_or_default();
-        let trace = TRACES.into_iter().find(|trace| holds(&bytes, trace))?;
-        Some((trace, path))
+        let trace = texts.iter().find(|trace| holds(&bytes, trace))?;
+        Some((*trace, path))
     })
+}
+
+/// The first trace that lies in a folder, and where.
+fn found_in(folder: &Path) -> Option<(&'static str, PathBuf)> {
+    lies_in(folder, &TRACES)
+}
+
+/// What a search of a folder would find is found where it may be.
+#[track_caller]
+fn is_searched(folder: &Path) {
+    let found = lies_in(folder, &[LABEL]);
+    assert!(found.is_some(), "what lies in {} cannot be searched", folder.display());
 }
 
 fn said_in(what: &str, text: &str) {
@@ -39,7 +55,8 @@ fn said_in(what: &str, text: &str) {
 }
 
 fn issue(admin: &Admin, owner: &str, name: &str) -> IssuedKey {
-    let body = json!({"owner": owner, "name": name, "scopes": ["campaigns:send"]});
+    let labels = json!({"service": LABEL});
+    let body = json!({"owner": owner, "name": name, "scopes": ["campaigns:send"], "labels": labels});
     let answer = admin.post("/v1/tenants/acme/keys", &body).expect(201).json();
     let part = |member: &str| answer[member].as_str().expect("an issue answers it").to_owned();
     let position = answer["position"].as_u64().expect("an issue has a place");
@@ -81,7 +98,6 @@ struct Person {
 }
 
 fn live(server: &TestServer, admin: &Admin) -> Person {
-    admin.open_tenant("acme");
     let other = issue(admin, "list-sender", "autumn");
     let person = Person {
         given_back: issue(admin, OWNER, NAME),
@@ -153,9 +169,36 @@ fn is_told_nowhere(server: &TestServer, admin: &Admin, person: &Person) {
     }
 }
 
+/// Nothing that left the server tells any of it: not what listeners heard while she was there, nor what is taken away now.
+fn is_taken_nowhere(server: &TestServer, admin: &Admin, person: &Person, listeners: &Listeners) {
+    // The key that is issued last is the last that they hear of.
+    let last = issue(admin, "list-sender", "autumn");
+    for (what, told) in listeners.heard(&last.key_id) {
+        assert!(told.contains(&person.renamed.key_id), "{what} told of her key: {told}");
+        said_in(what, &told);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (what, told) in taken_away(server, admin, folder.path()) {
+        said_in(what, &told);
+    }
+    let backup = folder.path().join("backup");
+    for taken in [&folder.path().join("export"), &backup] {
+        is_searched(taken);
+        assert_eq!(found_in(taken), None);
+    }
+    // Nor does a server on what the backup gives back: of her seals it has that they were destroyed.
+    let (again, operator) = restored(&backup, folder.path(), &server.operator_key());
+    is_told_nowhere(&again, &operator, person);
+    assert_eq!(found_in(again.stop().data()), None);
+}
+
 fn a_person_is_erased(setup: ServerSetup, store: Option<&Path>) {
+    let signer = setup.data().join("signer.key");
+    let setup = setup.arg("--notary").arg(signer).arg("--webhooks-allow-private");
     let server = setup.arg("--log-level").arg("debug").start();
     let admin = server.admin();
+    admin.open_tenant("acme");
+    let listeners = Listeners::of(&server, &admin, "acme");
     let person = live(&server, &admin);
     is_readable(&server, &admin, &person);
 
@@ -185,6 +228,7 @@ fn a_person_is_erased(setup: ServerSetup, store: Option<&Path>) {
     assert_eq!(erase(&admin, "erase-ada-again").expect(409).code(), "already_erased");
     let nobody = admin.post("/v1/tenants/acme/erasures", &json!({"owner": "nobody"})).expect(409);
     assert_eq!(nobody.code(), "no_such_owner");
+    is_taken_nowhere(&server, &admin, &person, &listeners);
 
     // Killed between the fact and the seal: the seal is there, and the log says that it is not.
     let said = format!("{}{}", server.stdout(), server.stderr());
@@ -209,6 +253,9 @@ fn a_person_is_erased(setup: ServerSetup, store: Option<&Path>) {
     let said = format!("{said}{}{}", server.stdout(), server.stderr());
     said_in("a server's own log", &said);
     let setup = server.stop();
+    // Views and the index's snapshot among them, as a stop leaves them.
+    is_searched(&setup.data().join("views/keys"));
+    is_searched(&store.map_or_else(|| setup.data().join("log.redb"), Path::to_owned));
     assert_eq!(found_in(setup.data()), None);
     assert_eq!(store.and_then(found_in), None);
 }

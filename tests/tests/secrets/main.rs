@@ -1,9 +1,10 @@
 //! Secrets are shown once: every route and failure at TRACE level and a panic, and then a search through all there is. And who
-//! was erased is found nowhere.
+//! was erased is found nowhere, neither here nor in what was taken away.
 
 #![cfg(test)]
 
 mod erased;
+mod taken;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,11 @@ use serde_json::json;
 use tests::nats::NatsServer;
 use tests::server::{Admin, Client, ServerSetup, TestServer};
 
-/// All files below a folder.
+/// All files below a folder, or the one file that it is.
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    if dir.is_file() {
+        return found.push(dir.to_owned());
+    }
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
             files(&entry.path(), found);
