@@ -157,7 +157,10 @@ impl Application {
         if let Some(skew_ms) = self.lease.excessive_skew_ms() {
             return Err(CommandError::ClockSkew { skew_ms });
         }
-        let drafts = self.sealed(drafts.into_iter().collect(), queue).await?;
+        let mut drafts = drafts.into_iter().collect();
+        if !self.planted.leaves_unsealed(queue) {
+            drafts = self.sealed(drafts, queue).await?;
+        }
         let unit = Unit { writes: drafts.into_iter().map(Draft::into_write).collect(), queue };
         let deadline = Instant::now() + SETTLE_WITHIN;
         let mut pause = RESEND_AFTER;

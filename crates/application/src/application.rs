@@ -14,6 +14,7 @@ use wire::Hint;
 use crate::ambient::Ambient;
 use crate::lease::LeaseState;
 use crate::outcome::CommandError;
+use crate::planted::Planted;
 use crate::seals::Seals;
 use crate::tag_secrets::TagSecrets;
 use crate::tenant_states::TenantStates;
@@ -36,6 +37,7 @@ pub struct Application {
     pub(crate) lease: Arc<LeaseState>,
     /// See [`Self::alone_among_operators`].
     pub(crate) last_operator: Mutex<()>,
+    pub(crate) planted: Planted,
     hints: Option<HintSpeaker>,
     applied: watch::Receiver<Position>,
     not_written: watch::Sender<Option<NotWritten>>,
@@ -70,6 +72,7 @@ impl Application {
             tenant_states: TenantStates::default(),
             lease,
             last_operator: Mutex::new(()),
+            planted: Planted::default(),
             hints: None,
             applied,
             not_written: watch::Sender::default(),
@@ -80,6 +83,13 @@ impl Application {
     #[must_use]
     pub fn hinting(self, hints: HintSpeaker) -> Self {
         Self { hints: Some(hints), ..self }
+    }
+
+    /// Forgets to seal what goes into the log first, for the tests to find.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn leaving_texts_unsealed(self) -> Self {
+        Self { planted: Planted::UNSEALED, ..self }
     }
 
     /// Makes the end of a key effective: it stands in the log at this position, and from here on this server refuses the key,

@@ -18,6 +18,7 @@ mod issue_key;
 mod lease;
 mod open_tenant;
 mod outcome;
+mod planted;
 mod recall_again;
 mod recall_keys;
 mod recall_token;

@@ -10,6 +10,7 @@ mod leaks;
 pub mod logging;
 mod node;
 mod notary;
+mod planted;
 mod policy;
 mod record;
 mod review;

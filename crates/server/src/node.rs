@@ -412,11 +412,12 @@ async fn open_log(
                      command taken until this server is stopped and `rescind backup settle` is run"
                 );
             }
-            Ok(Opened { log: Arc::new(log), seals: Arc::new(seals), restored, nats: None })
+            let seals = crate::planted::seals(Arc::new(seals));
+            Ok(Opened { log: Arc::new(log), seals, restored, nats: None })
         }
         LogChoice::Nats(choice) => {
             let nats = JetStream::connect(jetstream(choice.clone(), new_log_id)).await?;
-            let (log, seals) = (Arc::clone(&nats.log), Arc::new(nats.seals.clone()));
+            let (log, seals) = (Arc::clone(&nats.log), crate::planted::seals(Arc::new(nats.seals.clone())));
             Ok(Opened { log, seals, restored: None, nats: Some(nats) })
         }
     }
@@ -457,6 +458,11 @@ fn assemble(
     let application = match &opened.nats {
         Some(nats) => application.hinting(nats.hints.clone()),
         None => application,
+    };
+    #[cfg(feature = "planted")]
+    let application = match crate::planted::Bug::TextUnsealed.is_planted() {
+        true => application.leaving_texts_unsealed(),
+        false => application,
     };
     // Two nodes that are asked one after the other should not answer the same id.
     let first_request = u64::try_from(ambient.draw_ulid() & u128::from(u64::MAX)).unwrap_or(0);

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::server::{Admin, IssuedKey, ServerSetup, TestServer};
 
-use crate::given::{Drawn, done, ended, events_in, killed_after, on, refused, timed, verb, write_log};
+use crate::given::{
+    Drawn, done, ended, events_in, is_caught, killed_after, on, planted, refused, timed, verb, write_log,
+};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -24,8 +26,8 @@ fn text(path: &Path) -> &str {
 
 /// Backs a server up while it serves.
 #[track_caller]
-fn back_up(server: &TestServer, backup: &Path) -> Value {
-    let made = ended(on(verb(&["backup", "create", text(backup)]), server));
+fn back_up(server: &TestServer, backup: &Path, bug: &str) -> Value {
+    let made = ended(on(planted(&["backup", "create", text(backup)], bug), server));
     assert_eq!(made.code, 0, "{made:?}");
     made.json()
 }
@@ -72,13 +74,28 @@ fn serve(data: &Path, operator: &str) -> (TestServer, Admin) {
 
 #[test]
 fn a_restored_older_backup_never_lets_a_revoked_key_pass() {
+    an_older_backup_is_restored("none");
+}
+
+#[test]
+fn a_backup_that_forgets_a_part_is_caught() {
+    is_caught(|| an_older_backup_is_restored("part-forgotten"), "its seals are there");
+}
+
+#[test]
+fn a_restore_that_goes_on_without_settling_is_caught() {
+    is_caught(|| an_older_backup_is_restored("trusts-restored"), "passes a log that nobody has settled");
+}
+
+/// With a bug in the verbs that make the backup and give it back.
+fn an_older_backup_is_restored(bug: &str) {
     let server = ServerSetup::embedded().start();
     let admin = server.admin();
     admin.open_tenant("acme");
     let [kept, revoked, suspended, recalled, rescoped] =
         ["kept", "revoked", "suspended", "recalled", "rescoped"].map(|label| issue(&admin, label));
     let (backup, data) = (folder(), folder());
-    let made = back_up(&server, backup.path());
+    let made = back_up(&server, backup.path(), bug);
     let end = made["head"].as_u64().expect("a backup tells where it ends");
     assert!(made["seals"].as_u64() > Some(3), "of three tenants and of the owners: {made}");
 
@@ -97,11 +114,13 @@ fn a_restored_older_backup_never_lets_a_revoked_key_pass() {
 
     done(&["backup", "verify", text(backup.path())]);
     let data = data.path().join("data");
-    done(&["backup", "restore", text(backup.path()), "--data", text(&data)]);
+    let restored = ended(planted(&["backup", "restore", text(backup.path()), "--data", text(&data)], bug));
+    assert_eq!(restored.code, 0, "{restored:?}");
     let (server, admin) = serve(&data, &operator);
     for key in [&kept, &revoked, &suspended, &recalled, &rescoped, &lost] {
         let verdict = admin.post("/v1/verify", &json!({"key": key.key}));
-        assert_ne!(verdict.json()["verdict"], json!("valid"), "{verdict:?}");
+        let verdict = &verdict.json()["verdict"];
+        assert_ne!(*verdict, json!("valid"), "a key passes a log that nobody has settled");
     }
     let ready = admin.get("/readyz?verbose");
     assert_eq!((ready.status, &ready.json()["checks"]["log"]["restored"]), (503, &json!(end)), "{ready:?}");
@@ -128,8 +147,10 @@ fn a_restored_older_backup_never_lets_a_revoked_key_pass() {
         [&kept, &revoked, &suspended, &recalled, &rescoped, &lost].map(verdict),
         ["valid", "revoked", "suspended", "recalled", "suspended", "unknown"]
     );
-    let issued = admin.issue("acme", "sender-team");
-    assert_eq!(admin.verdict(&issued.key), "valid", "its seals are there");
+    let issue = json!({"owner": "sender-team", "scopes": []});
+    let issued = admin.post("/v1/tenants/acme/keys", &issue);
+    assert_eq!(issued.status, 201, "its seals are there: {issued:?}");
+    assert_eq!(admin.verdict(issued.json()["key"].as_str().unwrap()), "valid");
     let on_record = fs::read_to_string(data.join("records/restores.ndjson")).expect("the record of restores");
     assert!(on_record.contains(&format!("\"end\":{end}")), "{on_record}");
     drop(server.stop());
@@ -200,6 +221,21 @@ fn wait_signed(admin: &Admin, position: u64) {
 
 #[tokio::test]
 async fn a_backup_grows_and_every_damage_to_it_is_found() {
+    let (_source, backup) = a_backup_grows("none").await;
+    every_damage_is_found(backup.path());
+}
+
+#[test]
+fn a_backup_that_keeps_destroyed_seals_is_caught() {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        drop(runtime.block_on(a_backup_grows("old-parts-stay")));
+    };
+    is_caught(run, "seals of an earlier run are gone");
+}
+
+/// A log of which a backup is made, then more of it; both.
+async fn a_backup_grows(bug: &str) -> (TempDir, TempDir) {
     let (source, other, backup) = (folder(), folder(), folder());
     write_log(source.path(), LogId::from_u128(5), 3_000, 3).await;
     fs::create_dir(source.path().join("seals")).expect("a folder for seals");
@@ -208,9 +244,14 @@ async fn a_backup_grows_and_every_damage_to_it_is_found() {
     fs::write(source.path().join("records/usage/db"), [1; 5_000]).expect("a record");
     let from = format!("embedded:{}", text(source.path()));
     let create = ["backup", "create", text(backup.path()), "--from", &from];
-    let first = done(&create);
+    let done_with_bug = || {
+        let made = ended(planted(&create, bug));
+        assert_eq!(made.code, 0, "{made:?}");
+        made.json()
+    };
+    let first = done_with_bug();
     write_more(source.path()).await;
-    let second = done(&create);
+    let second = done_with_bug();
     assert_eq!((&second["added"], &second["seals"], &second["records"]), (&json!(1), &json!(1), &json!(1)));
     assert_eq!(second["head"].as_u64(), first["head"].as_u64().map(|head| head + 1));
     let parts = fs::read_dir(backup.path()).expect("the backup").filter_map(Result::ok);
@@ -221,11 +262,14 @@ async fn a_backup_grows_and_every_damage_to_it_is_found() {
     write_log(other.path(), LogId::from_u128(6), 500, 3).await;
     let other = format!("embedded:{}", text(other.path()));
     assert_eq!(refused(&["backup", "create", text(backup.path()), "--from", &other]), "target_differs");
+    (source, backup)
+}
 
+fn every_damage_is_found(backup: &Path) {
     let mut files = Vec::new();
-    list(backup.path(), &mut files);
+    list(backup, &mut files);
     for file in files {
-        let name = file.strip_prefix(backup.path()).expect("below the backup").display().to_string();
+        let name = file.strip_prefix(backup).expect("below the backup").display().to_string();
         let whole = fs::read(&file).expect("a file of the backup");
         // The tree's files are made anew from the events, and are no part of what is verified here.
         if whole.is_empty() || name.starts_with("levels") {
@@ -235,14 +279,14 @@ async fn a_backup_grows_and_every_damage_to_it_is_found() {
             let mut damaged = whole.clone();
             damaged[at] ^= 4;
             fs::write(&file, damaged).expect("a file of the backup");
-            let verified = ended(verb(&["backup", "verify", text(backup.path())]));
+            let verified = ended(verb(&["backup", "verify", text(backup)]));
             // Some bytes of the description tell only people something: when it was made.
             let tells_nothing = name == "backup.json" && verified.code == 0;
             assert!(verified.code != 0 || tells_nothing, "{name} at {at}: {verified:?}");
         }
         fs::write(&file, &whole).expect("a file of the backup");
     }
-    done(&["backup", "verify", text(backup.path())]);
+    done(&["backup", "verify", text(backup)]);
 }
 
 fn list(folder: &Path, files: &mut Vec<std::path::PathBuf>) {

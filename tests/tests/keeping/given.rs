@@ -44,6 +44,22 @@ pub(crate) fn verb(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same with a bug planted in it, by the bug's name.
+pub(crate) fn planted(arguments: &[&str], bug: &str) -> Command {
+    let mut command = verb(arguments);
+    command.env("RESCIND_PLANTED", bug);
+    command
+}
+
+/// What has to fail since there is a bug in it, and for this reason.
+#[track_caller]
+pub(crate) fn is_caught(run: impl FnOnce() + std::panic::UnwindSafe, reason: &str) {
+    let panic = std::panic::catch_unwind(run).expect_err("nobody saw the planted bug");
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    assert!(text.contains(reason), "seen for another reason: {text}");
+}
+
 /// Runs it to its end.
 pub(crate) fn ended(mut command: Command) -> Ended {
     let output = command.output().expect("the binary is built with the tests");

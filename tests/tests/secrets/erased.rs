@@ -274,6 +274,26 @@ fn seals(server: &TestServer) -> Option<(PathBuf, Vec<u8>)> {
     fs::read(&path).ok().map(|bytes| (path, bytes))
 }
 
+/// The tests above, of a server with a bug: they have to fail, and for this reason.
+#[track_caller]
+fn is_caught(bug: &str, reason: &str) {
+    let run = || a_person_is_erased(ServerSetup::embedded().env("RESCIND_PLANTED", bug), None);
+    let panic = std::panic::catch_unwind(run).expect_err("nobody saw the planted bug");
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    assert!(text.contains(reason), "{bug} was seen for another reason: {text}");
+}
+
+#[test]
+fn a_seal_that_is_not_destroyed_is_caught() {
+    is_caught("seal-survives", "lovelace");
+}
+
+#[test]
+fn a_text_that_is_appended_unsealed_is_caught() {
+    is_caught("text-unsealed", "left: Some((\"");
+}
+
 #[test]
 fn a_person_is_erased_from_the_embedded_log() {
     a_person_is_erased(ServerSetup::embedded(), None);

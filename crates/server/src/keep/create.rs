@@ -12,6 +12,7 @@ use wire::format_rfc3339;
 
 use super::backup::{About, Backup, Part};
 use super::{KeepError, Progress, parts};
+use crate::planted::Bug;
 
 /// Where a backup is taken from: the server's own client over HTTP, or a log that is opened here.
 pub trait BackupSource {
@@ -172,7 +173,7 @@ pub fn create(
     let mut about = About::new(source.log_id(), &tree, format_rfc3339(SystemAmbient.now()), run);
     let seals = if choice.seals { Some(source.seals()?) } else { None };
     if let Some(seals) = &seals {
-        about.seals = Some(put_seals(root, run, seals)?);
+        about.seals = Some(put_seals(root, run, seals)?).filter(|_| !Bug::PartForgotten.is_planted());
     }
     if let Some(records) = source.records() {
         about.records = Some(parts::put_folder(root, &format!("records-{run}"), &records)?);
@@ -184,7 +185,9 @@ pub fn create(
     let (records, signer) = (about.records.as_ref().map(Vec::len), about.signer.is_some());
     // If we stop before this line, the backup is the one of the run before, with more events.
     backup.put_about(about)?;
-    backup.remove_other_parts()?;
+    if !Bug::OldPartsStay.is_planted() {
+        backup.remove_other_parts()?;
+    }
     Ok(BackedUp {
         log_id: source.log_id(),
         head: source.head(),
