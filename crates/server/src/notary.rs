@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use domain::{LogId, Position};
+use domain::{LogId, Position, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use proof::{Checkpoint, CheckpointError, Levels, Vkey, origin_of, put_durably};
 use thiserror::Error;
@@ -43,6 +43,18 @@ pub(crate) struct Notary {
     publishing: Mutex<()>,
     /// The last checkpoint that came back cosigned after another had taken its place.
     cosigned_late: RwLock<Option<Published>>,
+    going: RwLock<Going>,
+}
+
+/// How its work goes, for whoever looks after this server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Going {
+    /// How often it could not go on, since this server started.
+    pub(crate) failures: u64,
+    /// Why nothing is signed now; none while it works.
+    pub(crate) trouble: Option<String>,
+    /// Whether it has given up: the log is not what was signed.
+    pub(crate) stopped: bool,
 }
 
 /// A checkpoint that is durable, and the tree below it.
@@ -52,11 +64,18 @@ pub(crate) struct Published {
     pub(crate) size: u64,
     /// The signed note.
     pub(crate) bytes: Bytes,
+    /// When it was signed last; what a restart finds was signed when its file was written.
+    pub(crate) signed_at: Timestamp,
 }
 
 impl Published {
-    fn of(checkpoint: &Checkpoint) -> Self {
-        Self { size: checkpoint.size(), bytes: checkpoint.to_bytes().into() }
+    fn of(checkpoint: &Checkpoint, signed_at: Timestamp) -> Self {
+        Self { size: checkpoint.size(), bytes: checkpoint.to_bytes().into(), signed_at }
+    }
+
+    /// How long ago it was signed last.
+    pub(crate) fn age_ms(&self, now: Timestamp) -> u64 {
+        now.as_millis().saturating_sub(self.signed_at.as_millis())
     }
 }
 
@@ -76,7 +95,19 @@ impl Notary {
             vkeys: RwLock::new(vkeys),
             publishing: Mutex::new(()),
             cosigned_late: RwLock::new(None),
+            going: RwLock::default(),
         }
+    }
+
+    /// How its work goes.
+    pub(crate) fn going(&self) -> Going {
+        self.going.read().clone()
+    }
+
+    /// It could not go on; if it was for good, it never will before a start.
+    fn fails(&self, trouble: String, stopped: bool) {
+        let mut going = self.going.write();
+        *going = Going { failures: going.failures + 1, trouble: Some(trouble), stopped };
     }
 
     /// The origin of its checkpoints.
@@ -119,9 +150,11 @@ impl Notary {
     }
 
     /// Puts a checkpoint in the place of the last one: durable, then told. The tree below it is durable already.
-    fn publish(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+    fn publish(&self, checkpoint: &Checkpoint, signed_at: Timestamp) -> io::Result<()> {
         let _held = self.publishing.lock();
-        self.put(checkpoint)
+        self.put(checkpoint, signed_at)?;
+        self.going.write().trouble = None;
+        Ok(())
     }
 
     /// Adds what a witness answered to the checkpoint of that size. One whose place another has taken is kept beside it.
@@ -133,17 +166,17 @@ impl Notary {
         let base = now.or(late).unwrap_or_else(|| asked.clone());
         let cosigned = Checkpoint::parse(&base.bytes)?.with_cosignatures(lines, witness)?;
         if is_last {
-            self.put(&cosigned)?;
+            self.put(&cosigned, base.signed_at)?;
         } else {
-            *self.cosigned_late.write() = Some(Published::of(&cosigned));
+            *self.cosigned_late.write() = Some(Published::of(&cosigned, base.signed_at));
         }
         Ok(())
     }
 
-    fn put(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+    fn put(&self, checkpoint: &Checkpoint, signed_at: Timestamp) -> io::Result<()> {
         put_durably(&self.folder.join(CHECKPOINT), &checkpoint.to_bytes())?;
         // From here on this is the last checkpoint, whether somebody was told or not.
-        self.published.send_replace(Some(Published::of(checkpoint)));
+        self.published.send_replace(Some(Published::of(checkpoint, signed_at)));
         Ok(())
     }
 }

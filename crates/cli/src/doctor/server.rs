@@ -34,7 +34,7 @@ pub(super) fn look(client: &Client, key: Option<&FoundKey>) -> Vec<Check> {
 /// What `/readyz?verbose` says, in the doctor's words.
 fn of_server(ready: &Value) -> Vec<Check> {
     let checks = &ready["checks"];
-    vec![
+    let mut all = vec![
         server(ready),
         log(&checks["log"]),
         durability(&checks["log"]),
@@ -42,7 +42,9 @@ fn of_server(ready: &Value) -> Vec<Check> {
         views(checks),
         lease(&checks["lease"]),
         skew(checks),
-    ]
+    ];
+    all.extend(notary(&checks["notary"]));
+    all
 }
 
 fn server(ready: &Value) -> Check {
@@ -107,6 +109,23 @@ fn durability(log: &Value) -> Check {
             "use the embedded log or NATS with file storage",
         ),
     }
+}
+
+/// Nothing where it works, and on a server that is not the log's notary.
+fn notary(notary: &Value) -> Option<Check> {
+    let trouble = notary["trouble"].as_str()?;
+    Some(match notary["stopped"].as_bool() {
+        Some(true) => Check::fail(
+            "notary",
+            format!("nothing is signed any more: {trouble}"),
+            "put the log back from a backup; `rescind audit verify` on an archive tells where it parts",
+        ),
+        _ => Check::warn(
+            "notary",
+            format!("nothing is signed now, and it is tried again: {trouble}"),
+            "look at the disk of the data folder and its rights, and at the log",
+        ),
+    })
 }
 
 fn seals(checks: &Value) -> Check {
@@ -238,6 +257,7 @@ mod tests {
                 "log": {"log_id": "01J", "reachable": true, "head": 7, "durability": "on_disk", "writable": true},
                 "progress": [{"name": "index", "stage": "ready", "applied": 7, "head": 7, "percent": 100}],
                 "lease": {"fresh": true, "age_ms": 10, "max_staleness_ms": 5000},
+                "notary": {"checkpoint": 7, "trouble": null, "stopped": false},
                 "clock_skew_ms": 0, "seals_lost": 0, "bootstrapped": true, "role": "all", "keys": 3, "version": "0.0.0"
             }
         })
@@ -261,6 +281,7 @@ mod tests {
             ("/checks/log/reachable", json!(false), ("log", State::Fail)),
             ("/checks/log/writable", json!(false), ("log", State::Fail)),
             ("/checks/seals_lost", json!(1), ("seals", State::Fail)),
+            ("/checks/notary/trouble", json!("the disk is full"), ("notary", State::Warn)),
             ("/checks/log/durability", json!("unproven"), ("durability", State::Warn)),
             ("/checks/log/durability", json!("volatile"), ("durability", State::Fail)),
             ("/checks/progress/0/stage", json!("catching_up"), ("views", State::Warn)),
@@ -273,5 +294,7 @@ mod tests {
             assert_eq!(states(&checks), [expected], "{path}");
             assert!(checks[0].remedy.is_some(), "{path} has no remedy");
         }
+        let stopped = json!({"trouble": "the log differs", "stopped": true});
+        assert_eq!(states(&spoil("/checks/notary", stopped)), [("notary", State::Fail)]);
     }
 }

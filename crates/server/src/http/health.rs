@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use domain::{Position, Timestamp};
 use eventlog::Durability;
 use projection::Stage;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use wire::format_rfc3339;
 use crate::config::Role;
 use crate::http::app::App;
 use crate::http::extract::{Params, Shared};
+use crate::notary::Notary;
 
 /// How long the log is waited for before it counts as away: below the usual 1 s of a prober.
 const HEAD_WITHIN: Duration = Duration::from_millis(800);
@@ -69,6 +71,9 @@ pub(crate) struct Checks {
     log: LogCheck,
     /// The key index and each view.
     progress: Vec<ProgressCheck>,
+    /// The notary, if this server is the log's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notary: Option<NotaryCheck>,
     /// The lease.
     lease: LeaseCheck,
     /// By how much this server's clock is ahead of the log's, in milliseconds; beyond 500 it takes no commands.
@@ -132,6 +137,42 @@ pub(crate) struct ProgressCheck {
     head: u64,
     /// How much of it.
     percent: u64,
+}
+
+/// How far the log is signed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NotaryCheck {
+    /// The last position that a checkpoint covers; null before the first one.
+    checkpoint: Option<u64>,
+    /// When that was signed last, RFC 3339: each hour at least.
+    signed_at: Option<String>,
+    /// How long ago that is.
+    age_ms: Option<u64>,
+    /// Events that no checkpoint covers yet, if the log answers.
+    lag_events: Option<u64>,
+    /// How often it could not go on since this server started.
+    failures: u64,
+    /// Why nothing is signed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    /// Whether it has given up, since the log is not what was signed.
+    stopped: bool,
+}
+
+impl NotaryCheck {
+    fn of(notary: &Notary, head: Option<Position>, now: Timestamp) -> Self {
+        let (last, going) = (notary.published(), notary.going());
+        let covers = notary.covers();
+        Self {
+            checkpoint: last.as_ref().map(|last| last.size),
+            signed_at: last.as_ref().map(|last| format_rfc3339(last.signed_at)),
+            age_ms: last.as_ref().map(|last| last.age_ms(now)),
+            lag_events: head.map(|head| head.get().saturating_sub(covers.get())),
+            failures: going.failures,
+            trouble: going.trouble,
+            stopped: going.stopped,
+        }
+    }
 }
 
 /// The proof that everything was heard.
@@ -211,6 +252,7 @@ async fn look(app: &App, boot_ms: u64) -> Checks {
             not_written,
         },
         progress: progress.collect(),
+        notary: app.notary.as_ref().map(|notary| NotaryCheck::of(notary, head, app.ambient.now())),
         lease: LeaseCheck {
             fresh: !app.index.is_stale(boot_ms),
             age_ms: app.index.proven_at().map(|at| boot_ms.saturating_sub(at)),

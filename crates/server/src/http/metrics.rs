@@ -11,6 +11,7 @@ use ::verify::Verdict;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::{Position, Timestamp};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::timeout;
 
@@ -23,6 +24,7 @@ use crate::http::fleet::states;
 use crate::http::problem::Problem;
 use crate::http::rebuild::{COMPARING, COMPARISONS};
 use crate::logging::lines_lost;
+use crate::notary::Notary;
 use crate::webhooks::State as WebhookState;
 
 const REQUESTS: &str = "rescind_http_request_seconds";
@@ -43,6 +45,10 @@ const GUARDS: &str = "rescind_fleet_guards";
 const WEBHOOKS: &str = "rescind_webhooks";
 const WEBHOOK_ATTEMPTS: &str = "rescind_webhook_attempts_total";
 const WEBHOOK_DEAD_LETTERS: &str = "rescind_webhook_dead_letters_total";
+const NOTARY_CHECKPOINT: &str = "rescind_notary_checkpoint_position";
+const NOTARY_AGE: &str = "rescind_notary_checkpoint_age_seconds";
+const NOTARY_LAG: &str = "rescind_notary_lag_events";
+const NOTARY_FAILURES: &str = "rescind_notary_failures_total";
 const BUILD: &str = "rescind_build_info";
 const LOG_LINES_LOST: &str = "rescind_log_lines_lost_total";
 
@@ -185,6 +191,14 @@ fn describe() {
     describe_gauge!(WEBHOOKS, "Webhooks of this server, by state; alert on disabled.");
     describe_counter!(WEBHOOK_ATTEMPTS, "Attempts to send a notice to a webhook, by outcome.");
     describe_counter!(WEBHOOK_DEAD_LETTERS, "Notices that webhooks gave up.");
+    describe_gauge!(NOTARY_CHECKPOINT, "The last position that the log's checkpoint covers, on its notary.");
+    describe_gauge!(
+        NOTARY_AGE,
+        Unit::Seconds,
+        "Age of that checkpoint, which is signed anew each hour at least; -1 when there is none. Alert above two hours."
+    );
+    describe_gauge!(NOTARY_LAG, "Events that no checkpoint covers yet.");
+    describe_counter!(NOTARY_FAILURES, "How often the notary could not go on.");
     describe_counter!(LOG_LINES_LOST, "Log lines that stderr did not take.");
     describe_gauge!(BUILD, "Always 1; the label tells the version.");
     // Written by the projection.
@@ -229,6 +243,9 @@ async fn observe(app: &App) {
             gauge!(LAG, "view" => progress.name).set(lag as f64);
         }
     }
+    if let Some(notary) = &app.notary {
+        observe_notary(notary, head, app.ambient.now());
+    }
     let boot_ms = app.ambient.boot_ms();
     let age = app.index.proven_at().map_or(-1.0, |at| boot_ms.saturating_sub(at) as f64 / 1000.0);
     gauge!(LEASE_AGE).set(age);
@@ -241,4 +258,15 @@ async fn observe(app: &App) {
         gauge!(WEBHOOKS, "state" => state.as_str()).set(count as f64);
     }
     counter!(LOG_LINES_LOST).absolute(lines_lost());
+}
+
+fn observe_notary(notary: &Notary, head: Option<Position>, now: Timestamp) {
+    let covers = notary.covers();
+    gauge!(NOTARY_CHECKPOINT).set(covers.get() as f64);
+    let age = notary.published().map_or(-1.0, |last| last.age_ms(now) as f64 / 1000.0);
+    gauge!(NOTARY_AGE).set(age);
+    if let Some(head) = head {
+        gauge!(NOTARY_LAG).set(head.get().saturating_sub(covers.get()) as f64);
+    }
+    counter!(NOTARY_FAILURES).absolute(notary.going().failures);
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use application::Ambient;
-use domain::Position;
+use domain::{Position, Timestamp};
 use eventlog::EventLog;
 use proof::{Checkpoint, Frontier, Hash, LevelWriter, Levels, leaf_hash, origin_of};
 use tokio::time::timeout;
@@ -38,8 +38,8 @@ pub(crate) async fn open(
     let io = |source| NotaryError::io(&folder, source);
     fs::create_dir_all(&folder).map_err(io)?;
     let path = folder.join(CHECKPOINT);
-    let last = match fs::read(&path) {
-        Ok(bytes) => Some(bytes),
+    let last = match read_dated(&path) {
+        Ok(read) => Some(read),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(NotaryError::io(&path, source)),
     };
@@ -52,20 +52,20 @@ pub(crate) async fn open(
         (false, Some(_)) => return Err(NotaryError::SignerMissing { path: signer.to_owned(), folder }),
     };
     let vkeys: Vec<_> = signing.signers().vkeys().cloned().collect();
-    let last = last.map(|bytes| {
+    let last = last.map(|(bytes, signed_at)| {
         let checkpoint = Checkpoint::parse(&bytes)?;
         checkpoint.signed_by(&origin, &vkeys)?;
-        Ok(checkpoint)
+        Ok((checkpoint, signed_at))
     });
     let last = last.transpose().map_err(|reason| NotaryError::Checkpoint { path, reason })?;
     let levels = Levels::new(folder.join(LEVELS));
     let (writer, compared_from) = match &last {
-        Some(last) => compare_with_log(last, &levels, &**log, &folder).await?,
+        Some((last, _)) => compare_with_log(last, &levels, &**log, &folder).await?,
         None => (levels.write_on(Frontier::default()).map_err(io)?, 0),
     };
     let chain = Chain::open(folder.join(CHECKPOINTS)).map_err(io)?;
-    let notary =
-        Arc::new(Notary::new(log.log_id(), (&folder, signer), last.as_ref().map(Published::of), vkeys));
+    let published = last.as_ref().map(|(last, signed_at)| Published::of(last, *signed_at));
+    let notary = Arc::new(Notary::new(log.log_id(), (&folder, signer), published, vkeys));
     let work = Work::new(
         Arc::clone(&notary),
         Arc::clone(log),
@@ -74,6 +74,13 @@ pub(crate) async fn open(
         compared_from,
     );
     Ok((notary, work))
+}
+
+/// A file and when it was written.
+fn read_dated(path: &Path) -> std::io::Result<(Vec<u8>, Timestamp)> {
+    let bytes = fs::read(path)?;
+    let written = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok((bytes, Timestamp::from_millis(u64::try_from(written.as_millis()).unwrap_or(0))))
 }
 
 /// Files and signers again, after one of them refused: from the last checkpoint on.

@@ -218,6 +218,74 @@ async fn signers_are_made_once_kept_to_their_owner_and_exchanged_while_it_runs()
     assert!(matches!(desk.open().await, Err(NotaryError::Checkpoint { .. })), "strangers do not go on");
 }
 
+#[tokio::test]
+async fn an_idle_log_is_signed_again_each_hour_and_tells_when() {
+    let desk = Desk::new();
+    desk.append(1, 3).await;
+    let (notary, work) = desk.open().await.unwrap();
+    let worker = tokio::spawn(work.run());
+    let first = covering(&notary, 3).await;
+    let mut published = notary.follow();
+    let before = published.borrow_and_update().clone().unwrap();
+    tokio::time::pause();
+    let almost = worker::SIGN_AGAIN_AFTER - Duration::from_secs(2);
+    tokio::time::advance(almost).await;
+    tokio::task::yield_now().await;
+    assert!(!published.has_changed().unwrap(), "it was signed again within the hour");
+    tokio::time::advance(Duration::from_secs(3)).await;
+    tokio::time::resume();
+    timeout(PATIENCE, published.changed()).await.expect("an idle log is signed again").unwrap();
+    let again = published.borrow().clone().unwrap();
+    assert_eq!((again.size, &again.bytes[..]), (3, &first.to_bytes()[..]), "of the same events");
+    assert!(again.signed_at >= before.signed_at && notary.going().failures == 0);
+    end(worker).await;
+    // What a start finds is as old as its file, and signed again if that is an hour.
+    let old = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    std::fs::File::options().write(true).open(desk.file(CHECKPOINT)).unwrap().set_modified(old).unwrap();
+    let (notary, work) = desk.open().await.unwrap();
+    assert_eq!(notary.published().unwrap().signed_at.as_millis(), 1_700_000_000_000);
+    let mut published = notary.follow();
+    published.mark_unchanged();
+    let worker = tokio::spawn(work.run());
+    timeout(PATIENCE, published.changed()).await.expect("it is due at once").unwrap();
+    assert!(notary.published().unwrap().age_ms(SystemAmbient.now()) < 3_600_000);
+    end(worker).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_told_until_something_is_signed() {
+    let desk = Desk::new();
+    desk.append(1, 1).await;
+    let (notary, work) = desk.open().await.unwrap();
+    let worker = tokio::spawn(work.run());
+    covering(&notary, 1).await;
+    // A folder in the place of what is written aside: no checkpoint can be put.
+    let aside = desk.file(CHECKPOINT).with_added_extension("part");
+    std::fs::create_dir(&aside).unwrap();
+    desk.append(2, 2).await;
+    let told = async {
+        loop {
+            let going = notary.going();
+            if going.failures > 0 {
+                return going;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let going = timeout(PATIENCE, told).await.expect("it is told");
+    assert!(going.trouble.is_some_and(|trouble| trouble.contains("cannot be written")) && !going.stopped);
+    std::fs::remove_dir(&aside).unwrap();
+    assert_eq!(covering(&notary, 2).await.root(), root(2));
+    let over = async {
+        while notary.going().trouble.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, over).await.expect("it is over");
+    assert!(notary.going().failures > 0, "and was counted");
+    end(worker).await;
+}
+
 /// A file whose time of change differs from that of the one before.
 fn put(path: &Path, bytes: &[u8]) {
     let before = path.metadata().and_then(|file| file.modified()).ok();

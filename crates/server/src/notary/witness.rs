@@ -41,11 +41,14 @@ pub(crate) async fn ask(notary: Arc<Notary>, witness: Witness) {
     let mut published = notary.follow();
     // What the witness has cosigned last. It says so itself if that is wrong, as after a start.
     let mut knows = 0;
+    // Which signing that was: one of the same size is cosigned again, with the witness's time.
+    let mut cosigned = None;
     let mut wait = FIRST_WAIT;
     let mut told = false;
     loop {
         let last = published.borrow_and_update().clone();
-        let Some(last) = last.filter(|last| last.size > knows) else {
+        let is_new = |last: &Published| last.size > knows || cosigned.is_some_and(|at| last.signed_at > at);
+        let Some(last) = last.filter(is_new) else {
             if published.changed().await.is_err() {
                 return;
             }
@@ -54,11 +57,11 @@ pub(crate) async fn ask(notary: Arc<Notary>, witness: Witness) {
         match ask_once(&agent, &notary, &witness, knows, last.clone()).await {
             Asked::Cosigned => {
                 debug!(witness = witness.vkey.name(), log.position = last.size, "a witness has cosigned");
-                (knows, wait, told) = (last.size, FIRST_WAIT, false);
+                (knows, cosigned, wait, told) = (last.size, Some(last.signed_at), FIRST_WAIT, false);
                 continue;
             }
             Asked::KnowsSize(size) if size <= last.size && size != knows => {
-                knows = size;
+                (knows, cosigned) = (size, Some(last.signed_at));
                 continue;
             }
             Asked::KnowsSize(size) if size > last.size => {

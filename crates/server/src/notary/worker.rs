@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use application::Ambient;
-use domain::Position;
+use domain::{Position, Timestamp};
 use eventlog::{EventLog, ReadError, Recorded};
 use proof::{Checkpoint, Hash, LevelWriter, leaf_hash};
 use tokio::task::spawn_blocking;
@@ -23,6 +23,9 @@ const COLLECT: Duration = Duration::from_millis(50);
 /// Between two checkpoints lies at least this: an event is covered half a second after it at the latest, and the disk is
 /// asked to sync some eight times a second at most.
 const SIGN_EVERY: Duration = Duration::from_millis(450);
+/// A log in which nothing happens is signed again after this, so that the age of its checkpoint tells whether anybody still
+/// signs; witnesses cosign it anew with their time. Rare enough to cost nothing.
+pub(super) const SIGN_AGAIN_AFTER: Duration = Duration::from_secs(3600);
 /// How long it waits before it tries again what a disk or a log refused.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -87,9 +90,12 @@ impl Work {
             match self.follow().await {
                 Ended::ForGood(reason) => {
                     error!(error = %reason, "the notary stops: the log is not what it was");
-                    return;
+                    return self.notary.fails(reason.to_string(), true);
                 }
-                Ended::ForNow(reason) => warn!(%reason, "nothing is signed now; it is tried again"),
+                Ended::ForNow(reason) => {
+                    warn!(%reason, "nothing is signed now; it is tried again");
+                    self.notary.fails(reason, false);
+                }
             }
             sleep(TRY_AGAIN).await;
             self.begin_again();
@@ -105,11 +111,13 @@ impl Work {
             };
             match compared {
                 Ok(()) => return true,
-                Err(NotaryError::Slow(_) | NotaryError::Log(ReadError::Unavailable { .. })) => {
+                Err(reason @ (NotaryError::Slow(_) | NotaryError::Log(ReadError::Unavailable { .. }))) => {
+                    self.notary.fails(reason.to_string(), false);
                     sleep(TRY_AGAIN).await;
                 }
                 Err(reason) => {
                     error!(error = %reason, "the notary stops, and signs nothing more");
+                    self.notary.fails(reason.to_string(), true);
                     return false;
                 }
             }
@@ -143,14 +151,16 @@ impl Work {
         let mut follower = self.log.follow(Position::new(from)).await?;
         let mut signed_at: Option<Instant> = None;
         let mut due: Option<Instant> = None;
+        let mut again = self.signs_again().await?;
         loop {
-            let events = match due {
+            let events = match due.or(again) {
                 None => follower.next().await?,
                 Some(at) => match timeout_at(at, follower.next()).await {
                     Ok(events) => events?,
                     Err(_elapsed) => {
                         self.sign().await?;
-                        (signed_at, due) = (Some(Instant::now()), None);
+                        let now = Instant::now();
+                        (signed_at, due, again) = (Some(now), None, Some(now + SIGN_AGAIN_AFTER));
                         continue;
                     }
                 },
@@ -161,9 +171,22 @@ impl Work {
             let at = *due.get_or_insert_with(|| earliest.max(now + COLLECT));
             if now >= at {
                 self.sign().await?;
-                (signed_at, due) = (Some(Instant::now()), None);
+                let now = Instant::now();
+                (signed_at, due, again) = (Some(now), None, Some(now + SIGN_AGAIN_AFTER));
             }
         }
+    }
+
+    /// When a checkpoint that an earlier run or try has left is due to be signed again: at once after a failure, once the log
+    /// answers, since what is signed then says that it is over.
+    async fn signs_again(&self) -> Result<Option<Instant>, Ended> {
+        let Some(last) = self.notary.published() else { return Ok(None) };
+        if self.notary.going().trouble.is_some() {
+            self.log.head().await?;
+            return Ok(Some(Instant::now()));
+        }
+        let age = Duration::from_millis(last.age_ms(self.ambient.now()));
+        Ok(Some(Instant::now() + SIGN_AGAIN_AFTER.saturating_sub(age)))
     }
 
     /// Appends the events' leaves to the tree; not durable yet.
@@ -180,12 +203,13 @@ impl Work {
     /// Makes the tree durable, then the checkpoint, then tells. Whatever stops it in between, the checkpoint that stands is
     /// covered by the tree that stands.
     async fn sign(&mut self) -> Result<(), Ended> {
-        let (notary, now_ms) = (Arc::clone(&self.notary), self.ambient.boot_ms());
+        let notary = Arc::clone(&self.notary);
+        let now = (self.ambient.now(), self.ambient.boot_ms());
         self.at_the_desk(move |desk| {
             desk.writer.sync()?;
             // If we stop here, the files hold leaves that no checkpoint covers: the next start cuts them off.
             let (size, root) = (desk.writer.frontier().size(), desk.writer.frontier().root());
-            desk.publish(&notary, size, root, now_ms)?;
+            desk.publish(&notary, size, root, now)?;
             debug!(log.position = size, "a checkpoint is published");
             Ok(())
         })
@@ -214,7 +238,13 @@ impl Work {
 }
 
 impl Desk {
-    fn publish(&mut self, notary: &Notary, size: u64, root: Hash, now_ms: u64) -> io::Result<()> {
+    fn publish(
+        &mut self,
+        notary: &Notary,
+        size: u64,
+        root: Hash,
+        (now, boot_ms): (Timestamp, u64),
+    ) -> io::Result<()> {
         let (signers, bad) = self.signing.current();
         if let Some(bad) = bad {
             warn!(error = %bad, "the signer file has changed and is no good; the signers from before go on");
@@ -222,8 +252,8 @@ impl Desk {
         let checkpoint = Checkpoint::sign(&notary.origin(), size, root, signers);
         *notary.vkeys.write() = signers.vkeys().cloned().collect();
         if let Some(before) = notary.published() {
-            self.chain.keep(&before.bytes, now_ms)?;
+            self.chain.keep(&before.bytes, boot_ms)?;
         }
-        notary.publish(&checkpoint)
+        notary.publish(&checkpoint, now)
     }
 }
