@@ -7,6 +7,7 @@
 mod locate;
 mod naming;
 mod report;
+mod streams;
 mod walk;
 
 use std::path::Path;
@@ -79,13 +80,18 @@ pub fn verify_archive(
     let mut sizes: Vec<u64> = signed.iter().chain(&trust.known).map(Checkpoint::size).collect();
     sizes.sort_unstable();
     sizes.dedup();
-    let walk = Walk::through(&archive, &sizes, progress)?;
+    let mut walk = Walk::through(&archive, &sizes, progress)?;
     report.events = Position::new(walk.events());
     report.unreadable = walk.unreadable;
     let found = compare_with_signed(&archive, &walk, &signed)?;
     let edited = found.iter().any(|finding| finding.wrong != Wrong::Forked);
     report.findings.extend(found);
     compare_with_known(&walk, &signed, trust, edited, &mut report);
+    let is_as_signed = report.findings.is_empty() && walk.beside.is_empty();
+    if is_as_signed {
+        report.streams = Some(walk.streams.rest(&archive)?);
+    }
+    walk.beside.append(&mut walk.streams.broken);
     // Behind the first event that is not the signed one all may be shifted: only what is wrong before it says more.
     let first =
         report.findings.iter().map(|finding| finding.first).filter(|first| *first > Position::NONE).min();

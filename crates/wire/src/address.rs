@@ -7,7 +7,10 @@ use prost::Message;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressed {
     /// They are of this event of this stream.
-    Here,
+    Here {
+        /// Their place in the stream, as they say.
+        revision: u32,
+    },
     /// They are of another event or another stream.
     Elsewhere,
     /// They say nothing that this build can read.
@@ -24,6 +27,8 @@ struct Address {
     tenant: String,
     #[prost(bytes = "vec", tag = "4")]
     key_id: Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    revision: u32,
 }
 
 /// Whether stored bytes belong where they were found. Streams and ids beside the bytes are not covered by their hash: this
@@ -39,7 +44,7 @@ pub fn addressed(stream: &str, id: EventId, bytes: &[u8]) -> Addressed {
     let same = address.event_id == id.to_bytes()
         && address.tenant == stream.tenant().as_str()
         && address.key_id == key_id.as_ref().map_or(&[][..], |id| &id[..]);
-    if same { Addressed::Here } else { Addressed::Elsewhere }
+    if same { Addressed::Here { revision: address.revision } } else { Addressed::Elsewhere }
 }
 
 /// The stream that stored bytes say they are of, if they say one.
@@ -67,11 +72,12 @@ mod tests {
             event_id: EventId::from_u128(3).to_bytes().to_vec(),
             tenant: "acme".to_owned(),
             key_id: key.to_bytes().to_vec(),
+            revision: 5,
             ..proto::Envelope::default()
         }
         .encode_to_vec();
         let stream = format!("acme.{key}");
-        assert_eq!(addressed(&stream, EventId::from_u128(3), &bytes), Addressed::Here);
+        assert_eq!(addressed(&stream, EventId::from_u128(3), &bytes), Addressed::Here { revision: 5 });
         assert_eq!(stream_of(&bytes).unwrap().to_string(), stream);
         let other = format!("acme.{}", KeyId::from_u128(8));
         for (stream, id) in [(stream.as_str(), 4), (other.as_str(), 3), ("acme._tenant", 3), ("list", 3)] {

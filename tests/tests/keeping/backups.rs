@@ -165,6 +165,8 @@ fn a_whole_backup_goes_on_as_the_same_log_with_its_records() {
     let _ =
         admin.post("/v1/webhooks", &json!({"tenant": "acme", "url": "http://127.0.0.1:9/hook"})).expect(201);
     let (operator, log_id) = (server.operator_key(), done_log_id(&admin));
+    let signers = admin.get("/v1/log/signers").expect(200).json();
+    let signer = signers["signers"][0].as_str().expect("the log has a signer").to_owned();
     let at = head(&admin);
     wait_signed(&admin, at);
     let setup = server.stop();
@@ -175,6 +177,7 @@ fn a_whole_backup_goes_on_as_the_same_log_with_its_records() {
     assert!(made["records"].as_u64() > Some(0) && made["signer"] == json!(true), "{made}");
     assert_eq!(made["checkpoint"], made["head"], "{made}");
     let checkpoint = backup.path().join("checkpoint");
+    is_an_archive(backup.path(), &signer, &checkpoint);
 
     let data = into.path().join("data");
     let restore =
@@ -201,6 +204,27 @@ fn a_whole_backup_goes_on_as_the_same_log_with_its_records() {
     let (server, admin) = serve(&again, &operator);
     assert_ne!(admin.post("/v1/verify", &json!({"key": key.key})).json()["verdict"], json!("valid"));
     drop(server.stop());
+}
+
+/// An auditor takes a backup as it is, and is told the event that was changed in it.
+fn is_an_archive(backup: &Path, signer: &str, known: &Path) {
+    let verify = ["audit", "verify", text(backup), "--signer", signer, "--known", text(known)];
+    let good = done(&verify);
+    assert_eq!((&good["good"], &good["findings"]), (&json!(true), &json!([])), "{good}");
+    assert_eq!(good["events"], good["checkpoint"], "{good}");
+    assert!(good["streams"].as_u64() > Some(3), "of three tenants and of the keys: {good}");
+    let mut segments = Vec::new();
+    list(&backup.join("segments"), &mut segments);
+    let segment = segments.iter().max_by_key(|path| path.metadata().map_or(0, |file| file.len())).unwrap();
+    let whole = fs::read(segment).unwrap();
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    fs::write(segment, changed).unwrap();
+    let told = ended(verb(&verify));
+    assert_eq!(told.code, 14, "{told:?}");
+    assert_eq!(told.json()["findings"][0]["wrong"], "changed", "{told:?}");
+    fs::write(segment, whole).unwrap();
+    done(&verify);
 }
 
 fn done_log_id(admin: &Admin) -> Value {

@@ -68,6 +68,7 @@ fn as_json(report: &Report) -> Value {
         "checkpoints_of_others": report.of_others,
         "signed_by": texts(&report.signed_by),
         "unreadable": report.unreadable,
+        "streams": report.streams,
         "held_against": {
             "known": report.known.iter().map(|size| size.get()).collect::<Vec<_>>(),
             "witnesses": report.witnessed.iter().map(|seen| json!({
@@ -105,6 +106,9 @@ fn as_lines(report: &Report) -> Vec<String> {
             "{} events cannot be read by this build; they are proven all the same",
             report.unreadable
         ));
+    }
+    if let Some(streams) = report.streams.filter(|_| report.is_good()) {
+        lines.push(format!("{streams} streams, each with every revision from its first event on"));
     }
     let known: Vec<String> =
         report.known.iter().map(|size| format!("a known checkpoint of {size} events")).collect();

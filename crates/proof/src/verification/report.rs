@@ -21,6 +21,8 @@ pub enum Wrong {
     Truncated,
     /// The log's signer has signed two histories.
     Forked,
+    /// The event is as it was signed, and is not the next one of its stream.
+    StreamBroken,
     /// A signature is missing or not good.
     BadSignature,
     /// No witness that was named has seen it.
@@ -38,6 +40,7 @@ impl Wrong {
             Self::OutOfOrder => "out_of_order",
             Self::Truncated => "truncated",
             Self::Forked => "forked",
+            Self::StreamBroken => "stream_broken",
             Self::BadSignature => "bad_signature",
             Self::Unwitnessed => "unwitnessed",
         }
@@ -105,6 +108,8 @@ pub struct Report {
     pub known: Vec<Position>,
     /// Events whose bytes do not tell this build which stream they are of; they are proven all the same.
     pub unreadable: u64,
+    /// How many streams were found whole, each with all revisions from 1 on, where nothing is wrong with the events themselves.
+    pub streams: Option<u64>,
     /// What is wrong, by position. Empty: all is as it was signed.
     pub findings: Vec<Finding>,
 }
@@ -121,6 +126,7 @@ impl Report {
             witnessed: Vec::new(),
             known: Vec::new(),
             unreadable: 0,
+            streams: None,
             findings: Vec::new(),
         }
     }

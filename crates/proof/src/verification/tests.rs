@@ -208,6 +208,41 @@ fn witness() -> Vkey {
     format!("w+{id:08x}+{public}").parse().unwrap()
 }
 
+/// An event of a tenant, at any revision.
+fn closed(n: u64, revision: u32) -> LogEvent {
+    let stream = domain::StreamName::Tenant("acme".parse().unwrap());
+    let envelope = domain::Envelope {
+        event_id: EventId::from_u128(n.into()),
+        stream: stream.clone(),
+        revision: domain::Revision::new(revision),
+        occurred_at: domain::Timestamp::from_millis(1_790_000_000_000),
+        actor: domain::Actor::System,
+        command_id: domain::CommandId::from_u128(n.into()),
+        request_tag: domain::RequestTag::from_bytes([0; 16]),
+        cause: domain::Cause::Command,
+        trace_context: None,
+        event: domain::Event::TenantClosed(domain::TenantClosed { note: None }),
+    };
+    let payload = Bytes::from(wire::encode(&envelope));
+    LogEvent { position: Position::new(n), stream: stream.to_string().into(), id: envelope.event_id, payload }
+}
+
+#[test]
+fn a_stream_that_its_own_server_did_not_write_whole_is_named_though_all_is_signed() {
+    let whole: Vec<_> = (1..=300).map(|n| closed(n, u32::try_from(n).unwrap())).collect();
+    let dir = tempfile::tempdir().unwrap();
+    attacked(dir.path(), &whole, &whole, Strength::Events);
+    let report = verify(dir.path(), &trust(&[]));
+    assert_eq!((report.findings, report.streams, report.unreadable), (Vec::new(), Some(1), 0));
+    let gap: Vec<_> = (1..=300).map(|n| closed(n, u32::try_from(n + n / 200).unwrap())).collect();
+    let dir = tempfile::tempdir().unwrap();
+    attacked(dir.path(), &gap, &gap, Strength::Events);
+    let found = verify(dir.path(), &trust(&[])).findings;
+    let first = (found[0].wrong, found[0].first, found[0].last);
+    assert_eq!(first, (Wrong::StreamBroken, Position::new(200), Position::new(200)), "{}", found[0].seen);
+    assert_eq!(found.len(), 1, "once, where it breaks");
+}
+
 #[test]
 fn damage_on_the_disk_is_named_like_any_change() {
     let dir = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ use crate::archive::{Archive, ArchiveError, Broken, Segment, SegmentReader};
 use crate::frontier::Frontier;
 use crate::leaf::{LogEvent, leaf_hash};
 use crate::verification::report::{Finding, Wrong};
+use crate::verification::streams::Streams;
 
 /// How often progress is told.
 const TELL_EVERY: u64 = 1 << 14;
@@ -37,6 +38,7 @@ pub(super) struct Walk {
     /// What the leaves do not cover and is wrong: numbers, streams, ids.
     pub(super) beside: Vec<Finding>,
     pub(super) unreadable: u64,
+    pub(super) streams: Streams,
     /// The place of each file's first event.
     starts: Vec<u64>,
 }
@@ -54,6 +56,7 @@ impl Walk {
             broken: None,
             beside: Vec::new(),
             unreadable: 0,
+            streams: Streams::new(),
             starts: Vec::new(),
         };
         let mut sizes: VecDeque<u64> = sizes.iter().copied().collect();
@@ -121,10 +124,12 @@ impl Walk {
             _ if event.position != position => {
                 format!("the event here is numbered {}", event.position)
             }
-            Addressed::Here => return,
+            Addressed::Here { revision } => {
+                return self.streams.take(position, &event.stream, Some(revision));
+            }
             Addressed::Unreadable => {
                 self.unreadable += 1;
-                return;
+                return self.streams.take(position, &event.stream, None);
             }
             Addressed::Elsewhere => {
                 format!("it is filed in stream {} and its bytes are of another event or stream", event.stream)
