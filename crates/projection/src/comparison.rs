@@ -1,6 +1,7 @@
 //! Proves the index and the views: replays the log into scratch ones, compares them with the live ones at the same position
 //! and names the first event where they part. Runs while the server serves, at a bounded speed.
 
+mod chase;
 mod difference;
 mod digest;
 mod index;
@@ -125,8 +126,10 @@ pub enum CompareError {
     /// The live one is not ready yet, or was set aside on the way.
     #[error("it is being built or was set aside; compare it once it is ready")]
     NotReady,
-    /// It changes faster than it can be compared.
-    #[error("it changes faster than it can be compared; ask for a higher speed, or at a quieter time")]
+    /// It changes faster than it can be compared: this ends it, whatever the log goes on to do.
+    #[error(
+        "the log grows faster than it is replayed for this; ask for a higher speed (--rate), or at a quieter time"
+    )]
     Overtaken,
     /// The log could not be read.
     #[error(transparent)]

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, timeout};
 use verify::{IndexPin, KeyIndex, RowFacts, new_index};
 
+use super::chase::Chase;
 use super::difference::{Differences, Differs};
 use super::parting::{Watch, named};
 use super::replay::Replay;
@@ -18,10 +19,6 @@ use crate::shelf::Stage;
 
 /// How long the worker may take to pin: it may have to settle a recall over all keys first.
 const PIN_WITHIN: Duration = Duration::from_secs(30);
-/// Events that may be left when the live index is pinned.
-const NEAR: u64 = 2_000;
-/// A live index that is further ahead after so many rounds runs away.
-const ROUNDS: u32 = 32;
 
 /// A row of the index: a key's, or a tenant's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,14 +44,12 @@ impl Comparison {
             return Err(CompareError::NotReady);
         }
         let mut replayed = self.begin_index().await?;
-        for round in 0_u32.. {
+        let mut chase = Chase::begin();
+        loop {
             let live = status.borrow().applied;
-            self.replay_index(&mut replayed, live, told).await?;
-            if status.borrow().applied.get() <= live.get() + NEAR {
+            chase.round(self.replay_index(&mut replayed, live, told)).await?;
+            if Chase::is_near(status.borrow().applied.get().saturating_sub(live.get())) {
                 break;
-            }
-            if round == ROUNDS {
-                return Err(CompareError::Overtaken);
             }
         }
         let (reply, pinned) = oneshot::channel();
@@ -63,7 +58,7 @@ impl Comparison {
         let pin = timeout(PIN_WITHIN, pinned).await.map_err(|_| CompareError::NotReady)?;
         let pin = pin.map_err(|_| CompareError::NotReady)?;
         let position = pin.position();
-        self.replay_index(&mut replayed, position, told).await?;
+        chase.round(self.replay_index(&mut replayed, position, told)).await?;
         let mut differences = self.key_by_key(pin, &mut replayed, told).await?;
         drop(replayed);
         let mut difference = differences.result();

@@ -204,6 +204,47 @@ async fn it_holds_while_the_log_goes_on() {
     write.await.unwrap();
 }
 
+/// For each event that is replayed the log gets two more. The clock is the test's own: what takes minutes is over at once.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_slower_than_the_log_ends_by_itself() {
+    const PER_SECOND: u32 = 100;
+    for name in ["index", "keys"] {
+        let log = Log::new().with_keys(1..=1_500).await;
+        let projection = log.projection(&MemoryStores::new()).await;
+        caught_up(&projection, log.log_head().await).await;
+        let (replayed, mut replaying) = tokio::sync::watch::channel(0_u64);
+        let (writing, shown) = (log.clone(), projection.keys().status());
+        let write = tokio::spawn(async move {
+            let mut n = 10_000;
+            let mut written = 0;
+            while replaying.changed().await.is_ok() {
+                let enough = 2 * *replaying.borrow_and_update();
+                let mut last = Position::NONE;
+                for _ in written..enough {
+                    n += 1;
+                    last = writing.append(&key_stream("acme", n), issue(u64::try_from(n).unwrap())).await;
+                }
+                written = written.max(enough);
+                wait(shown.clone(), last).await;
+            }
+        });
+        let mut comparison = projection.compare(PER_SECOND).unwrap();
+        let began = tokio::time::Instant::now();
+        let told = |step: Step| drop(replayed.send(step.done));
+        // A day of that clock: it never ends by itself otherwise.
+        let ended =
+            tokio::time::timeout(tokio::time::Duration::from_secs(86_400), comparison.run(name, told));
+        let ended = ended.await.expect("it ends by itself");
+        assert!(matches!(ended, Err(CompareError::Overtaken)), "{name}: {ended:?}");
+        let took = began.elapsed().as_secs();
+        assert!((60..120).contains(&took), "{name}: the first replay, and a minute: {took} s");
+        assert!(ended.unwrap_err().to_string().contains("higher speed (--rate)"), "it says what to do");
+        drop((replayed, comparison));
+        write.await.unwrap();
+        projection.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_at_a_time_and_nothing_is_left_when_it_is_given_up() {
     let dir = tempfile::tempdir().unwrap();

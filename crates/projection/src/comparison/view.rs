@@ -8,6 +8,7 @@ use eventlog::Recorded;
 use parking_lot::Mutex;
 use tokio::time::{Duration, timeout};
 
+use super::chase::Chase;
 use super::difference::{Differences, Differs};
 use super::parting::{Watch, named};
 use super::pin::Read;
@@ -20,10 +21,6 @@ use crate::view::{META, View, ViewStore};
 
 /// Rows read at a time, and for how many the writer may have to wait: about a millisecond.
 const ROWS: usize = 500;
-/// Events that may be left when the live tree is pinned: while they are taken in, what changes is put aside.
-const NEAR: u64 = 2_000;
-/// A live view that is further ahead after so many rounds runs away.
-const ROUNDS: u32 = 32;
 /// How long a view may be between two parts of one event: a recall of a million keys takes seconds.
 const BORDER_WITHIN: Duration = Duration::from_secs(60);
 /// A scratch tree is flushed after so many events, as a live one is.
@@ -56,21 +53,17 @@ impl Comparison {
             return Err(CompareError::NotReady);
         }
         let mut replayed = self.begin::<V>().await?;
-        let mut rounds = 0;
+        let mut chase = Chase::begin();
         loop {
             let live = shelf.status.borrow().applied;
-            self.replay(&mut replayed, live, Phase::Replaying, told).await?;
-            if shelf.status.borrow().applied.get() <= live.get() + NEAR {
+            chase.round(self.replay(&mut replayed, live, Phase::Replaying, told)).await?;
+            if Chase::is_near(shelf.status.borrow().applied.get().saturating_sub(live.get())) {
                 break;
-            }
-            rounds += 1;
-            if rounds == ROUNDS {
-                return Err(CompareError::Overtaken);
             }
         }
         let pinned = Pinned(Arc::clone(&shelf));
         let position = pin(&shelf).await?;
-        self.replay(&mut replayed, position, Phase::Replaying, told).await?;
+        chase.round(self.replay(&mut replayed, position, Phase::Replaying, told)).await?;
         let mut differences = self.side_by_side(&pinned, &replayed.scratch, told).await?;
         drop((pinned, replayed));
         let mut difference = differences.result();
