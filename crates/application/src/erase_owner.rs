@@ -41,7 +41,8 @@ pub struct Erased {
     pub changed: Changed,
     /// What it did not reach.
     pub in_the_clear: InTheClear,
-    /// Keys that came to the owner between the look and the erasure: they can be used, and nobody can read whose they are.
+    /// Keys that came to the owner between the look and the destruction: they can be used, and nobody can read whose they
+    /// are. One whose append another server has under way, under a seal that it holds, may come later still.
     pub issued_meanwhile: Vec<KeyId>,
 }
 
@@ -89,9 +90,10 @@ impl Application {
         let rest = async {
             let before = Position::new(changed.position.get().saturating_sub(1));
             self.finish_erasures(&tenant, before).await?;
-            self.wait_shown(changed.position).await;
+            // After the destruction: a key that was sealed before it, and is in the log by now, is seen.
+            self.catch_up().await?;
             let in_the_clear = self.in_the_clear(&command).await?;
-            let issued_meanwhile = self.live_keys_of(&command).1;
+            let issued_meanwhile = self.live_keys_of_nobody(&command).await?;
             Ok(Erased { changed, in_the_clear, issued_meanwhile })
         };
         rest.await.map_err(|error: CommandError| error.after_a_part_of(request, None))
@@ -139,6 +141,23 @@ impl Application {
         });
         sample.sort_unstable();
         (live, sample)
+    }
+
+    /// Live keys of the owner whose name nobody can read any more. Those of an owner who has come back are no such keys.
+    async fn live_keys_of_nobody(&self, command: &EraseOwner) -> Result<Vec<KeyId>, CommandError> {
+        let mut live = Vec::new();
+        self.index.for_each_matching(&command.tenant, &selector(command), |key| {
+            live.push((key.key_id, key.owner.clone()));
+        });
+        let mut found = Vec::new();
+        for (key_id, owner) in live {
+            let name = self.seals.name(&command.tenant, &owner).await;
+            if name.map_err(|error| CommandError::unavailable(&error))?.is_none() {
+                found.push(key_id);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Ended ones too.

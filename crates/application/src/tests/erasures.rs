@@ -185,6 +185,25 @@ async fn an_erasure_that_was_cut_short_is_finished() {
     assert!(repeated.changed.repeated);
 }
 
+/// Issued behind the fact and before the seal goes: it is named by whoever does the rest, and nothing that came later is.
+#[tokio::test(start_paused = true)]
+async fn a_key_issued_in_the_instant_of_an_erasure_is_named() {
+    let (kit, seals) = given().await;
+    let key_id = kit.issue_hers("hers").await;
+    kit.revoke_with_note(key_id, "left").await.unwrap();
+    seals.cannot_destroy.store(true, Ordering::Relaxed);
+    assert!(matches!(kit.erase("erase").await, Err(CommandError::OutcomeUnknown { .. })));
+    let meanwhile = kit.issue_hers("meanwhile").await;
+    seals.cannot_destroy.store(false, Ordering::Relaxed);
+    kit.index_reaches_the_head().await;
+    assert_eq!(kit.erase("erase").await.unwrap().issued_meanwhile, [meanwhile]);
+    let back = kit.issue_hers("back").await;
+    assert_eq!(kit.texts(&kit.application, back).await, [NAME, OWNER]);
+    assert_eq!(kit.erase("erase").await.unwrap().issued_meanwhile, [meanwhile], "she has come back since");
+    kit.revoke_with_note(meanwhile, "nobody's").await.unwrap();
+    assert_eq!(kit.erase("erase").await.unwrap().issued_meanwhile, []);
+}
+
 impl Kit {
     /// Another server on the same log and seals.
     fn beside(&self, seals: Arc<dyn SealStore>) -> Arc<Application> {
