@@ -48,6 +48,10 @@ sim seeds="100000" sequences="1000000":
     cargo run --release --locked -p tests --bin sim -- --guards --seeds {{ seeds }}
     cargo run --release --locked -p tests --bin sim -- --short --seeds {{ sequences }}
 
+# Count the instructions of verifying, deciding, encoding and decoding; `just instructions write` makes them the measure
+instructions *args:
+    cargo run --release --locked -p instructions -- {{ args }}
+
 # Measure a server with 1,000,000 keys
 bench:
     cargo build --release --locked -p cli

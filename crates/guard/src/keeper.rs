@@ -94,13 +94,13 @@ fn tell_meters(link: &Link) {
     link.meters.lag_ms.set(lag_ms.map_or(-1.0, |lag_ms| lag_ms as f64));
 }
 
-/// Not with all the others that hear the same notice, and not before the last of them has heard it: the first quarter of the
+/// Not with all the others that hear the same notice, and not before the last of them has heard it: the first half of the
 /// time is the feed's. A guard alone lets its own service go first, which may wait for the same notice.
 async fn rest_before_report(within_ms: u64) {
     if within_ms == 0 {
         return yield_now().await;
     }
-    let lead_ms = within_ms / 4;
+    let lead_ms = within_ms / 2;
     sleep(Duration::from_millis(lead_ms + random() % (within_ms - lead_ms + 1))).await;
 }
 
