@@ -230,7 +230,9 @@ async fn one_that_is_slower_than_the_log_ends_by_itself() {
         });
         let mut comparison = projection.compare(PER_SECOND).unwrap();
         let began = tokio::time::Instant::now();
-        let told = |step: Step| drop(replayed.send(step.done));
+        let told = |step: Step| {
+            let _ = replayed.send(step.done);
+        };
         // A day of that clock: it never ends by itself otherwise.
         let ended =
             tokio::time::timeout(tokio::time::Duration::from_secs(86_400), comparison.run(name, told));

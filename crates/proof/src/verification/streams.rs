@@ -68,7 +68,7 @@ impl Streams {
         }
         // Only the first part grows beyond that: it decides how many there are.
         while self.held.len() > self.at_once && self.part == 0 && self.mask < u64::MAX >> 1 {
-            self.mask = self.mask << 1 | 1;
+            self.mask = (self.mask << 1) | 1;
             let mask = self.mask;
             self.held.retain(|hash, _| hash & mask == 0);
         }
