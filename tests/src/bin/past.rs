@@ -44,7 +44,7 @@ fn main() -> Result<(), Failure> {
             runtime.block_on(build(folder, events))
         }
         "past" => runtime.block_on(past(folder)),
-        "replay" => replay(&setup.arg("--role").arg("verify"), &program),
+        "replay" => replay(&setup, &program),
         _ => Err("say build, past or replay".into()),
     }
 }
