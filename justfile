@@ -52,10 +52,16 @@ sim seeds="100000" sequences="1000000":
 instructions *args:
     cargo run --release --locked -p instructions -- {{ args }}
 
-# Measure a server with 1,000,000 keys
-bench:
+# Measure each row beside its floor: embedded and NATS R1, 1,000,000 keys. `nats` is a nats-server of 2.12 or later
+bench nats="nats-server" *args:
     cargo build --release --locked -p cli
-    cargo run --release --locked -p tests --bin million
+    target/release/rescind bench --keys 1000000 --guards 1,100 --rows '!*-r3-*,!*-hyper,!*-busy-*' --nats-server {{ nats }} --rivals target/peers --out target/bench.md {{ args }}
+
+# Measure every row: NATS R3 too, 10,000,000 keys, rivals beside ours. Stopped, it goes on at the next row
+bench-full nats="nats-server" keys="10000000":
+    cargo build --release --locked -p cli
+    -python3 tests/peers/run.py
+    target/release/rescind bench --keys {{ keys }} --nats-server {{ nats }} --rivals target/peers --resume target/bench-{{ keys }} --out target/bench-full.md
 
 # Measure proofs: verifying ten million events, what the write path loses to the notary, how far checkpoints are behind
 bench-proof events="10000000":

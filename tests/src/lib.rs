@@ -6,7 +6,6 @@ pub mod importing;
 pub mod long_log;
 pub mod nats;
 pub mod proxy;
-pub mod rush;
 pub mod server;
 pub mod sim;
 pub mod tamper;

@@ -13,7 +13,7 @@ use domain::{
 use eventlog::{EmbeddedLog, EventLog, NewEvent, Outcome, Queue, StreamId, StreamWrite, Unit};
 use tokio::task::JoinSet;
 
-use crate::rush::Failure;
+use bench::rush::Failure;
 
 /// Events of each key: its issue, changes, and for every tenth its end.
 pub const EVENTS_PER_KEY: u64 = 5;

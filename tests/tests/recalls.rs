@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tests::rush::Rush;
+use bench::rush::Rush;
 use verify::Verdict;
 
 /// Enough that the recall lands in the midst of them.

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcomma
 
 use crate::audit::AuditVerb;
 use crate::backup::BackupVerb;
+use crate::bench::Bench;
 use crate::completions::Completions;
 use crate::demo::Demo;
 use crate::doctor::Doctor;
@@ -84,6 +85,7 @@ enum Verb {
     #[command(subcommand)]
     Nats(NatsVerb),
     Doctor(Doctor),
+    Bench(Bench),
     Completions(Completions),
 }
 
@@ -159,6 +161,7 @@ impl Verb {
             Self::Log(verb) => verb.run(),
             Self::Nats(verb) => verb.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Completions(completions) => completions.run(command()),
         }
     }

@@ -3,6 +3,7 @@
 mod arguments;
 mod audit;
 mod backup;
+mod bench;
 mod client;
 mod clock;
 mod completions;

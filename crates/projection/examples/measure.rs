@@ -17,15 +17,12 @@ use domain::{
 use eventlog::{
     AppendError, Durability, EventLog, Follower, Outcome, Pulse, ReadError, Recorded, StreamId, Unit,
 };
-use parking_lot::Mutex;
 use projection::stores::{DiskStores, MemoryStores, Stores, Work};
-use projection::tree::{Batch, Pair, Tree, TreeError};
+use projection::tree::{Tree, TreeError};
 use projection::{Keeps, KeyQuery, Progress, Projection, ProjectionConfig, Stage, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// As much as the view of keys is given.
-const CACHE: u64 = 128 << 20;
 const FOLLOW_BATCH: usize = 5_000;
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -181,21 +178,6 @@ fn config(stores: Arc<dyn Stores>, keeps: Keeps) -> ProjectionConfig {
     ProjectionConfig { stores, keeps, max_staleness: Duration::from_secs(5) }
 }
 
-async fn measure_index(log: &Issued) {
-    let stores = MemoryStores::new();
-    let began = Instant::now();
-    let projection =
-        Projection::start(config(Arc::new(stores.clone()), Keeps::IndexOnly), Arc::new(log.clone())).await;
-    ready(projection.index_status()).await;
-    tell("index: followed from nothing", log, began);
-    projection.stop().await;
-    let began = Instant::now();
-    let projection =
-        Projection::start(config(Arc::new(stores), Keeps::IndexOnly), Arc::new(log.clone())).await;
-    ready(projection.index_status()).await;
-    println!("index: from its snapshot in {:?}", began.elapsed());
-}
-
 fn tell(what: &str, log: &Issued, began: Instant) {
     let took = began.elapsed();
     println!(
@@ -260,52 +242,16 @@ async fn measure_lists(projection: &Projection) {
     }
 }
 
-/// Everything in memory but the view of keys: that is on disk if there is one, and its batches are kept if asked for.
+/// Everything in memory but the view of keys: that is on disk.
 #[derive(Clone, Debug)]
 struct KeysApart {
     memory: MemoryStores,
-    disk: Option<DiskStores>,
-    batches: Option<Arc<Mutex<Vec<Batch>>>>,
-}
-
-struct Recorder {
-    inner: Box<dyn Tree>,
-    batches: Arc<Mutex<Vec<Batch>>>,
-}
-
-impl Tree for Recorder {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
-        self.inner.get(key)
-    }
-
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, TreeError> {
-        self.inner.scan(prefix, after, limit)
-    }
-
-    fn last(&self, prefix: &[u8]) -> Result<Option<Pair>, TreeError> {
-        self.inner.last(prefix)
-    }
-
-    fn apply(&self, batch: Batch) -> Result<(), TreeError> {
-        self.batches.lock().push(batch.clone());
-        self.inner.apply(batch)
-    }
-
-    fn flush(&self) -> Result<(), TreeError> {
-        self.inner.flush()
-    }
+    disk: DiskStores,
 }
 
 impl Stores for KeysApart {
     fn open_tree(&self, view: &'static str) -> Result<Box<dyn Tree>, TreeError> {
-        let inner = match &self.disk {
-            Some(disk) if view == "keys" => disk.open_tree(view)?,
-            _ => self.memory.open_tree(view)?,
-        };
-        Ok(match &self.batches {
-            Some(batches) if view == "keys" => Box::new(Recorder { inner, batches: Arc::clone(batches) }),
-            _ => inner,
-        })
+        if view == "keys" { self.disk.open_tree(view) } else { self.memory.open_tree(view) }
     }
 
     fn set_aside(&self, view: &'static str) -> io::Result<()> {
@@ -348,47 +294,10 @@ async fn follow_keys(log: &Issued, stores: KeysApart) -> Duration {
     took
 }
 
-/// The same rows in the same batches, straight into sled.
-fn write_rows(dir: &Path, batches: &[Batch]) -> Duration {
-    let began = Instant::now();
-    let db =
-        sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None).open().expect("it opens");
-    for (n, batch) in batches.iter().enumerate() {
-        let mut rows = sled::Batch::default();
-        for (key, value) in batch {
-            match value {
-                Some(value) => rows.insert(key.clone(), value.clone()),
-                None => rows.remove(key.clone()),
-            }
-        }
-        db.apply_batch(rows).expect("it applies");
-        if n % 50 == 49 {
-            db.flush().expect("it flushes");
-        }
-    }
-    db.flush().expect("it flushes");
-    began.elapsed()
-}
-
-async fn measure_keys_against_sled(log: &Issued, dir: &Path) {
-    let batches = Arc::new(Mutex::new(Vec::new()));
-    let apart = KeysApart { memory: MemoryStores::new(), disk: None, batches: Some(Arc::clone(&batches)) };
-    let rate = |took: Duration| log.events.len() as f64 / took.as_secs_f64();
-    println!("keys alone, in memory: {:.0} events/s", rate(follow_keys(log, apart).await));
-    let rows: usize = batches.lock().iter().map(Vec::len).sum();
-    println!("{rows} rows in {} batches", batches.lock().len());
-    let before = write_rows(&dir.join("raw-before"), &batches.lock());
-    let disk = Some(DiskStores::open(&dir.join("apart")).expect("the folder opens"));
-    let view = follow_keys(log, KeysApart { memory: MemoryStores::new(), disk, batches: None }).await;
-    let after = write_rows(&dir.join("raw-after"), &batches.lock());
-    println!("keys alone, on sled: {:.0} events/s", rate(view));
-    println!("raw sled, the same rows: {:.0} and {:.0} events/s", rate(before), rate(after));
-}
-
 /// How long the view of keys takes for one recall of all keys.
 async fn measure_recall(log: &Issued, dir: &Path) {
-    let disk = || Some(DiskStores::open(&dir.join("recalled")).expect("the folder opens"));
-    let stores = || KeysApart { memory: MemoryStores::new(), disk: disk(), batches: None };
+    let disk = || DiskStores::open(&dir.join("recalled")).expect("the folder opens");
+    let stores = || KeysApart { memory: MemoryStores::new(), disk: disk() };
     let followed = follow_keys(log, stores()).await;
     println!("keys alone, on sled: {:.0} events/s", log.events.len() as f64 / followed.as_secs_f64());
     let opened = follow_keys(log, stores()).await;
@@ -418,8 +327,6 @@ async fn main() {
     if args.next().as_deref() == Some("recall") {
         return measure_recall(&log, Path::new(&dir)).await;
     }
-    measure_index(&log).await;
-    measure_keys_against_sled(&log, Path::new(&dir)).await;
     measure_recall(&log, Path::new(&dir)).await;
     measure_views(&log, Path::new(&dir)).await;
 }

@@ -1,4 +1,4 @@
-//! Verify against a bare table in the same run, memory, replay, snapshot and recall of a million keys.
+//! Memory, replay, snapshot, imported keys and recall of a million keys in the index alone.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail loudly")]
@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use domain::{
     Environment, Event, Grant, ImportKey, KeyId, KeyImported, KeyIssued, KeysRecalled, Labels, LogId,
-    Networks, Owner, OwnerTag, ParsedKey, Personal, PersonalText, PlainSecret, Position, Prefix, Revision,
-    RevokeReason, ScopeSet, SecretDigest, Selector, TenantId, Timestamp, digest_key, format_key,
+    Networks, Owner, OwnerTag, Personal, PersonalText, PlainSecret, Position, Prefix, Revision, RevokeReason,
+    ScopeSet, SecretDigest, Selector, TenantId, Timestamp, digest_key, format_key,
 };
-use hashbrown::HashTable;
 use verify::{
     Applied, IndexWriter, KeyIndex, Moment, SnapshotHeader, Verdict, VerifyRequest, new_index, read_snapshot,
 };
@@ -22,7 +21,6 @@ const KEYS: usize = 1_000_000;
 const OWNERS: usize = 100_000;
 /// Calls a turn: about a millisecond.
 const TURN: usize = 4_000;
-const TURNS: usize = 1_000;
 const STALENESS: Duration = Duration::from_secs(5);
 const MOMENT: Moment = Moment { now: Timestamp::from_millis(1_790_000_000_000), boot_ms: 0 };
 
@@ -93,66 +91,8 @@ fn load() -> Load {
     }
 }
 
-/// The floor: an open table of key id and digest, with nothing else to it.
-struct Bare(HashTable<(KeyId, [u8; 16])>);
-
-impl Bare {
-    fn hash(key_id: KeyId) -> u64 {
-        let id = key_id.to_u128();
-        let product = u128::from(id as u64 ^ 0x243f_6a88_85a3_08d3)
-            * u128::from((id >> 64) as u64 ^ 0x1319_8a2e_0370_7344);
-        product as u64 ^ (product >> 64) as u64
-    }
-
-    fn of(events: &[(KeyId, KeyIssued)]) -> Self {
-        let mut table = HashTable::with_capacity(events.len());
-        for (key_id, issued) in events {
-            table.insert_unique(Self::hash(*key_id), (*key_id, issued.digest.short()), |s| Self::hash(s.0));
-        }
-        Self(table)
-    }
-
-    fn verify(&self, token: &str) -> bool {
-        let Ok(parsed) = ParsedKey::parse(token) else { return false };
-        let digest = parsed.digest();
-        let slot = self.0.find(Self::hash(parsed.key_id), |slot| slot.0 == parsed.key_id);
-        slot.is_some_and(|slot| digest.matches_short(&slot.1))
-    }
-}
-
 fn request(token: &str) -> VerifyRequest<'_> {
     VerifyRequest { token, tenant: None, scope: None, network: None }
-}
-
-/// Nanoseconds a call in short turns of either side; of each side the turns that nobody disturbed count.
-fn compare(name: &str, tokens: &[String], turns: usize, bare: &Bare, index: &KeyIndex) {
-    let mut taken = [Vec::new(), Vec::new(), Vec::new()];
-    for turn in 0..turns {
-        for side in [turn % 3, (turn + 1) % 3, (turn + 2) % 3] {
-            // Each side gets tokens of its own, so that neither finds what the other brought into the cache.
-            let from = ((turn * 3 + side) * TURN) % (tokens.len() + 1 - TURN.min(tokens.len()));
-            let start = Instant::now();
-            for n in 0..TURN {
-                let token = &tokens[(from + n) % tokens.len()];
-                let valid = match side {
-                    0 => bare.verify(token),
-                    1 => black_box(index.judge(&request(token), MOMENT)).verdict == Verdict::Valid,
-                    _ => black_box(index.verify(&request(token), MOMENT)).verdict == Verdict::Valid,
-                };
-                assert!(valid);
-            }
-            taken[side].push(start.elapsed().as_nanos() as f64 / TURN as f64);
-        }
-    }
-    let [bare, judge, verify] = taken.map(|mut turns| {
-        turns.sort_by(f64::total_cmp);
-        turns[turns.len() / 10]
-    });
-    println!(
-        "{name}: bare {bare:.0} ns, judge {judge:.0} ns ({:.2} x), verify {verify:.0} ns ({:.2} x)",
-        judge / bare,
-        verify / bare
-    );
 }
 
 fn replay(events: &[(KeyId, KeyIssued)]) -> (Arc<KeyIndex>, IndexWriter) {
@@ -297,9 +237,6 @@ fn main() {
     let (index, mut writer) = replay(&load.events);
     index.prove_fresh(0);
     snapshot(&writer);
-    let bare = Bare::of(&load.events);
-    compare("one hot key", &load.tokens[..1], TURNS, &bare, &index);
-    compare("random over all", &load.tokens, TURNS, &bare, &index);
     imported(&mut writer, &index, &load.tokens);
     recall(&mut writer, &index, &load.tokens);
 }

@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench::rush::Failure;
 use domain::{Position, Timestamp};
 use eventlog::EventLog;
 use projection::stores::DiskStores;
 use projection::{Keeps, Past, PastError, Projection, ProjectionConfig, Question, Stage};
 use tests::long_log;
-use tests::rush::Failure;
 use tests::server::ServerSetup;
 use tokio::time::Instant;
 

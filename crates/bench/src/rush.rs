@@ -11,10 +11,10 @@ use application::{
     Request, SystemAmbient,
 };
 use domain::{
-    Actor, Cause, CommandId, Environment, Labels, LogId, Networks, OpenTenant, PersonalText, Position,
-    Prefix, RevokeReason, ScopeSet, TenantId,
+    Actor, Cause, CommandId, Environment, KeyId, Labels, LogId, Networks, OpenTenant, PersonalText, Position,
+    Prefix, RevokeKey, RevokeReason, ScopeSet, TenantId,
 };
-use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog};
+use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 use projection::stores::DiskStores;
 use projection::{Keeps, Projection, ProjectionConfig, Stage};
 use tokio::time::Instant;
@@ -25,9 +25,11 @@ pub const OWNERS: usize = 100_000;
 const SCOPE_SETS: usize = 20;
 /// Callers at once, as many as the design asks for.
 pub const CALLERS: usize = 256;
-const STALENESS: Duration = Duration::from_secs(5);
-/// How many keys of each caller are kept with their secrets.
-const KEPT: usize = 64;
+/// How often a wait looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const STALENESS: Duration = Duration::from_secs(5);
+/// Of so many keys one is kept with its secret.
+const KEPT_EVERY: usize = 50;
 
 /// What goes wrong here.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -35,6 +37,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// A node without a server around it.
 pub struct Rush {
     application: Arc<Application>,
+    /// The node's log.
+    pub log: Arc<dyn EventLog>,
     /// The node's index.
     pub index: Arc<KeyIndex>,
     projection: Projection,
@@ -45,6 +49,8 @@ pub struct Rush {
 pub struct Rushed {
     /// The whole key.
     pub key: String,
+    /// Its id.
+    pub key_id: KeyId,
     /// Where it was issued.
     pub position: Position,
 }
@@ -66,17 +72,31 @@ impl Rush {
     /// # Errors
     /// When the folder cannot be used.
     pub async fn start(data: &Path) -> Result<Self, Failure> {
-        let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
         let log: Arc<dyn EventLog> =
             Arc::new(EmbeddedLog::open(&data.join("log.redb"), LogId::from_u128(1))?);
-        let stores = Arc::new(DiskStores::open(&data.join("views"))?);
-        let config = ProjectionConfig { stores, keeps: Keeps::Everything, max_staleness: STALENESS };
-        let projection = Projection::start(config, Arc::clone(&log)).await;
         let seals = Arc::new(EmbeddedSeals::open(&data.join("seals"))?);
+        Self::on(log, seals, data, Keeps::Everything).await
+    }
+
+    /// The same on a log that is open, with its views in a data folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub async fn on(
+        log: Arc<dyn EventLog>,
+        seals: Arc<dyn SealStore>,
+        data: &Path,
+        keeps: Keeps,
+    ) -> Result<Self, Failure> {
+        let ambient: Arc<dyn Ambient> = Arc::new(SystemAmbient);
+        let stores = Arc::new(DiskStores::open(&data.join("views"))?);
+        let config = ProjectionConfig { stores, keeps, max_staleness: STALENESS };
+        let projection = Projection::start(config, Arc::clone(&log)).await;
         let (lease, applied) = (Arc::new(LeaseState::default()), projection.applied());
         let index = Arc::clone(&projection.index);
-        let application = Application::new(log, seals, index.clone(), applied, ambient.clone(), lease);
-        Ok(Self { application: Arc::new(application), index, projection, ambient })
+        let application =
+            Application::new(log.clone(), seals, index.clone(), applied, ambient.clone(), lease);
+        Ok(Self { application: Arc::new(application), log, index, projection, ambient })
     }
 
     /// Opens the tenant that all keys are issued in.
@@ -91,12 +111,26 @@ impl Rush {
         Ok(())
     }
 
-    /// Issues so many keys, all callers at once; answers the first ones of each caller. `progress` counts them.
+    /// Issues so many keys, all callers at once; answers some of them. `progress` counts them.
     ///
     /// # Errors
     /// That of the first issue that fails.
     pub async fn issue(&self, keys: usize, progress: &Arc<AtomicUsize>) -> Result<Vec<Rushed>, Failure> {
-        let callers: Vec<_> = (0..CALLERS)
+        self.issue_by(CALLERS, keys, KEPT_EVERY, progress).await
+    }
+
+    /// The same with so many callers; of so many keys one is answered.
+    ///
+    /// # Errors
+    /// That of the first issue that fails.
+    pub async fn issue_by(
+        &self,
+        callers: usize,
+        keys: usize,
+        kept_every: usize,
+        progress: &Arc<AtomicUsize>,
+    ) -> Result<Vec<Rushed>, Failure> {
+        let callers: Vec<_> = (0..callers)
             .map(|_| {
                 let (application, ambient) = (self.application.clone(), self.ambient.clone());
                 let next = Arc::clone(progress);
@@ -109,9 +143,10 @@ impl Rush {
                         }
                         let request = request(CommandId::from_u128(ambient.draw_ulid()));
                         let issued = application.issue_key(&request, asked(n)?).await?;
-                        if let Some(key) = issued.key.filter(|_| kept.len() < KEPT || n.is_multiple_of(50)) {
+                        if let Some(key) = issued.key.filter(|_| n.is_multiple_of(kept_every)) {
                             kept.push(Rushed {
                                 key: key.expose().to_owned(),
+                                key_id: issued.key_id,
                                 position: issued.changed.position,
                             });
                         }
@@ -124,6 +159,33 @@ impl Rush {
             kept.extend(caller.await??);
         }
         Ok(kept)
+    }
+
+    /// Revokes these keys, so many callers at once.
+    ///
+    /// # Errors
+    /// That of the first command that fails.
+    pub async fn revoke_by(&self, callers: usize, keys: Vec<KeyId>) -> Result<(), Failure> {
+        let (keys, next) = (Arc::new(keys), Arc::new(AtomicUsize::new(0)));
+        let callers: Vec<_> = (0..callers)
+            .map(|_| {
+                let (application, ambient) = (self.application.clone(), self.ambient.clone());
+                let (keys, next) = (Arc::clone(&keys), Arc::clone(&next));
+                tokio::spawn(async move {
+                    while let Some(&key_id) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let request = request(CommandId::from_u128(ambient.draw_ulid()));
+                        let reason = RevokeReason::Compromised;
+                        let command = RevokeKey { tenant: acme(), key_id, reason, note: None };
+                        application.revoke_key(&request, command).await?;
+                    }
+                    Ok::<_, Failure>(())
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await??;
+        }
+        Ok(())
     }
 
     /// Recalls every key of the tenant, whatever matches.
@@ -163,7 +225,7 @@ impl Rush {
             progress.iter().any(|view| view.status.stage != Stage::Ready || view.status.applied < head)
         };
         while behind() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
