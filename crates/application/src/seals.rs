@@ -121,6 +121,29 @@ impl Seals {
         Ok(())
     }
 
+    /// Opens the texts of an event with the seals at hand, without waiting. False if that was not all: then
+    /// [`Self::open_events`] opens the rest.
+    #[must_use]
+    pub fn open_at_hand(&self, envelope: &mut Envelope) -> bool {
+        let stream = envelope.stream.clone();
+        let mut all = true;
+        envelope.for_each_text(domain::About::default(), |text| {
+            let told = match &text {
+                Text::Owner(owner) => told_of_owner(stream.tenant(), owner),
+                Text::Of { value, .. } => told_of_text(&stream, value),
+            };
+            let Some(told) = told else { return };
+            match self.held.get(&told.subject).filter(|held| held.generation >= told.generation) {
+                None => all = false,
+                Some(held) => match text {
+                    Text::Owner(owner) => held.open_owner(stream.tenant(), owner),
+                    Text::Of { value, .. } => held.open(&stream, value),
+                },
+            }
+        });
+        all
+    }
+
     /// Opens the texts of events.
     ///
     /// # Errors
