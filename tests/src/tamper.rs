@@ -325,6 +325,8 @@ fn event(position: u64, what: u64) -> LogEvent {
     payload.extend_from_slice(b"acme");
     payload.extend_from_slice(&[0x22, 16]);
     payload.extend_from_slice(&key_id.to_bytes());
+    // Each is the first of its stream.
+    payload.extend_from_slice(&[0x28, 1]);
     // A field that no build knows, to the size of a usual event.
     payload.extend_from_slice(&[0xfa, 0x7f, 64]);
     payload.extend_from_slice(&[0x2a; 64]);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use domain::{KeyId, Position, TenantId};
 use eventlog::{EventLog, ReadError};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use verify::IndexPin;
 
 pub use self::digest::Digest;
@@ -180,13 +180,14 @@ pub(crate) struct Subjects {
 pub struct Comparison {
     subjects: Subjects,
     pace: Pace,
-    permit: Arc<OwnedSemaphorePermit>,
+    /// Held by whoever has the scratch tree.
+    permit: Arc<Mutex<OwnedSemaphorePermit>>,
 }
 
 impl Comparison {
     pub(crate) fn new(subjects: Subjects, events_per_second: u32) -> Result<Self, Busy> {
         let permit = Arc::clone(&subjects.one).try_acquire_owned().map_err(|_| Busy)?;
-        Ok(Self { subjects, pace: Pace::new(events_per_second), permit: Arc::new(permit) })
+        Ok(Self { subjects, pace: Pace::new(events_per_second), permit: Arc::new(Mutex::new(permit)) })
     }
 
     /// The names of all that can be compared.

@@ -25,9 +25,15 @@ impl ForgedFeed {
         thread::spawn(move || {
             let mut open = Vec::new();
             for text in connections {
-                let (stream, _) = listener.accept().unwrap();
-                open.clear();
-                open.push(answer(stream, &text, &tell));
+                let asked = loop {
+                    let (stream, _) = listener.accept().unwrap();
+                    open.clear();
+                    // A client that had to wait too long may have gone without a question.
+                    if let Some(asked) = question(&stream) {
+                        break (stream, asked);
+                    }
+                };
+                open.push(answer(asked, &text, &tell));
             }
             let _ = listener.accept();
         });
@@ -45,13 +51,16 @@ impl ForgedFeed {
     }
 }
 
-fn answer(stream: TcpStream, text: &str, tell: &Sender<String>) -> TcpStream {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+fn question(stream: &TcpStream) -> Option<Vec<String>> {
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    (!head.is_empty()).then_some(head)
+}
+
+fn answer((mut stream, head): (TcpStream, Vec<String>), text: &str, tell: &Sender<String>) -> TcpStream {
     let last =
         head.iter().find_map(|line| line.to_lowercase().strip_prefix("last-event-id: ").map(str::to_owned));
     let _ = tell.send(last.unwrap_or_default());
-    let mut stream = stream;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     let _ = stream.write_all(format!("{head}{text}").as_bytes());
     stream

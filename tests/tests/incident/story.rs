@@ -69,8 +69,10 @@ async fn a_leak_is_told_from_the_report_to_the_last_attempt() {
     }
     let told = eventually("all that was said is reported", || {
         let told = incident(&admin, &key);
-        let settled =
-            told["accepted"]["last_exactness"] == "exact" && told["attempts"]["count"].as_u64() >= Some(4);
+        let settled = told["accepted"]["last_exactness"] == "exact"
+            && told["attempts"]["count"].as_u64() >= Some(4)
+            && told["successor"]["first_used"].is_string()
+            && of_kind(&told, "enforced").len() == 2;
         settled.then_some(told)
     });
 

@@ -187,7 +187,7 @@ fn is_taken_nowhere(server: &TestServer, admin: &Admin, person: &Person, listene
         assert_eq!(found_in(taken), None);
     }
     // Nor does a server on what the backup gives back: of her seals it has that they were destroyed.
-    let (again, operator) = restored(&backup, folder.path(), &server.operator_key());
+    let (again, operator) = restored(&backup, folder.path(), server);
     is_told_nowhere(&again, &operator, person);
     assert_eq!(found_in(again.stop().data()), None);
 }

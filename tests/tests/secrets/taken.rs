@@ -160,8 +160,8 @@ pub(crate) fn taken_away(server: &TestServer, admin: &Admin, folder: &Path) -> V
     told
 }
 
-/// A server on what a backup gives back; with all that its operator knows.
-pub(crate) fn restored(backup: &Path, into: &Path, operator: &str) -> (TestServer, Admin) {
+/// A server on what a backup gives back, and on the signer, which is kept elsewhere; with all that its operator knows.
+pub(crate) fn restored(backup: &Path, into: &Path, of: &TestServer) -> (TestServer, Admin) {
     let (backup, data) = (backup.to_str().unwrap(), into.join("data"));
     let known = format!("{backup}/checkpoint");
     let mut restore = Command::new(binary());
@@ -169,8 +169,9 @@ pub(crate) fn restored(backup: &Path, into: &Path, operator: &str) -> (TestServe
     let output = restore.output().expect("the binary is built with the tests");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(fs::metadata(data.join("seals/subjects.seals")).unwrap().len() > 0, "seals came back");
+    fs::copy(of.data().join("signer.key"), data.join("signer.key")).expect("the log has a signer");
     let server = ServerSetup::embedded().data_in(&data).spawn();
     server.wait_ready();
-    let admin = server.admin_with(operator);
+    let admin = server.admin_with(&of.operator_key());
     (server, admin)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 use tracing::warn;
 
 use crate::stores::{Stores, Work};
@@ -18,8 +18,8 @@ pub(super) struct Scratch {
 struct Held {
     tree: Box<dyn Tree>,
     stores: Arc<dyn Stores>,
-    /// No other comparison begins before the folder is gone.
-    _permit: Arc<OwnedSemaphorePermit>,
+    /// Neither the next view's begins before the folder is gone, nor another comparison.
+    _permit: OwnedMutexGuard<OwnedSemaphorePermit>,
 }
 
 impl Scratch {
@@ -27,7 +27,7 @@ impl Scratch {
     pub(super) fn open(
         stores: Arc<dyn Stores>,
         view: &'static str,
-        permit: Arc<OwnedSemaphorePermit>,
+        permit: OwnedMutexGuard<OwnedSemaphorePermit>,
     ) -> Result<Self, TreeError> {
         let (tree, work) = (stores.open_scratch(view)?, stores.work());
         Ok(Self { held: Some(Held { tree, stores, _permit: permit }), work })
@@ -54,7 +54,7 @@ impl Drop for Scratch {
         let Some(held) = self.held.take() else { return };
         match Handle::try_current() {
             Ok(runtime) if self.work == Work::Blocking => {
-                // Awaited by nobody: the next comparison waits for the permit, and a start removes what a stop left.
+                // Awaited by nobody: whoever is next waits for the permit, and a start removes what a stop left.
                 drop(runtime.spawn_blocking(move || held.remove()));
             }
             Ok(_) | Err(_) => held.remove(),

@@ -75,7 +75,8 @@ impl Comparison {
     }
 
     async fn begin<V: View>(&self) -> Result<Replayed<V>, CompareError> {
-        let (stores, permit) = (Arc::clone(&self.subjects.stores), Arc::clone(&self.permit));
+        let permit = Arc::clone(&self.permit).lock_owned().await;
+        let stores = Arc::clone(&self.subjects.stores);
         let scratch = stores.work().run(move || Scratch::open(stores, V::NAME, permit)).await?;
         let store = Some(ViewStore::new(self.subjects.log.log_id(), Position::NONE));
         let replay = Replay::begin(&self.subjects.log).await?;

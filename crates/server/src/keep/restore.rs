@@ -58,6 +58,7 @@ pub fn restore(
     super::notary::give(&backup.archive, &folder)?;
     // If we stop before this line, the folder holds no log. From here on it holds one that is read and not trusted.
     runtime.block_on(copy.finish())?;
+    drop(copy);
     if Bug::TrustsRestored.is_planted() {
         eventlog::settle(&folder.log(), log_id)?;
     }

@@ -154,25 +154,20 @@ impl Work {
         let mut again = self.signs_again().await?;
         loop {
             let events = match due.or(again) {
-                None => follower.next().await?,
-                Some(at) => match timeout_at(at, follower.next()).await {
-                    Ok(events) => events?,
-                    Err(_elapsed) => {
-                        self.sign().await?;
-                        let now = Instant::now();
-                        (signed_at, due, again) = (Some(now), None, Some(now + SIGN_AGAIN_AFTER));
-                        continue;
-                    }
-                },
+                None => Some(follower.next().await?),
+                Some(at) => timeout_at(at, follower.next()).await.ok().transpose()?,
             };
-            self.hash(events).await?;
-            let now = Instant::now();
-            let earliest = signed_at.map_or(now, |at| at + SIGN_EVERY);
-            let at = *due.get_or_insert_with(|| earliest.max(now + COLLECT));
-            if now >= at {
-                self.sign().await?;
+            let is_time = events.is_none();
+            if let Some(events) = events {
+                self.hash(events).await?;
                 let now = Instant::now();
-                (signed_at, due, again) = (Some(now), None, Some(now + SIGN_AGAIN_AFTER));
+                let earliest = signed_at.map_or(now, |at| at + SIGN_EVERY);
+                due.get_or_insert_with(|| earliest.max(now + COLLECT));
+            }
+            let began = Instant::now();
+            if is_time || due.is_some_and(|at| began >= at) {
+                self.sign().await?;
+                (signed_at, due, again) = (Some(Instant::now()), None, Some(began + SIGN_AGAIN_AFTER));
             }
         }
     }
