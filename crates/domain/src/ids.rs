@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 use ulid::Ulid;
@@ -23,9 +24,9 @@ pub enum IdError {
     Stream,
 }
 
-/// The unit of isolation: `[a-z0-9][a-z0-9-]{0,62}`.
+/// The unit of isolation: `[a-z0-9][a-z0-9-]{0,62}`. It stands in all that is about a key, so a clone is no copy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(Box<str>);
+pub struct TenantId(Arc<str>);
 
 impl TenantId {
     /// The tenant whose keys belong to operators; nobody else may open it.

@@ -69,9 +69,9 @@ mod tests {
         let key = KeyId::from_u128(7);
         let bytes = proto::Envelope {
             min_reader: 99,
-            event_id: EventId::from_u128(3).to_bytes().to_vec(),
+            event_id: EventId::from_u128(3).to_bytes().to_vec().into(),
             tenant: "acme".to_owned(),
-            key_id: key.to_bytes().to_vec(),
+            key_id: key.to_bytes().to_vec().into(),
             revision: 5,
             ..proto::Envelope::default()
         }

@@ -17,14 +17,14 @@ pub const READER_LEVEL: u32 = 3;
 pub fn encode(envelope: &Envelope) -> Vec<u8> {
     proto::Envelope {
         min_reader: min_reader(envelope),
-        event_id: envelope.event_id.to_bytes().to_vec(),
+        event_id: envelope.event_id.to_bytes().to_vec().into(),
         tenant: envelope.stream.tenant().to_string(),
         key_id: parts::optional_key_id(envelope.stream.key_id()),
         revision: envelope.revision.get(),
         occurred_at_ms: envelope.occurred_at.as_millis(),
         actor: Some(parts::actor(&envelope.actor)),
         command_id: envelope.command_id.to_string(),
-        request_tag: envelope.request_tag.to_bytes().to_vec(),
+        request_tag: envelope.request_tag.to_bytes().to_vec().into(),
         cause: parts::cause(envelope.cause).into(),
         trace_context: envelope.trace_context.as_deref().unwrap_or_default().to_owned(),
         payload: Some(payload(&envelope.event)),

@@ -24,8 +24,8 @@ pub fn export_into(envelope: &Envelope, position: Position, out: &mut Vec<u8>) {
     object.put("cause", envelope.cause.as_str());
     object.put("command_id", envelope.command_id.as_str());
     object.object("data", |member| member.event(&envelope.event));
-    object.shown("event_id", envelope.event_id);
-    object.optional("key_id", envelope.stream.key_id());
+    object.id("event_id", envelope.event_id);
+    object.optional_id("key_id", envelope.stream.key_id());
     object.instant("occurred_at", Some(envelope.occurred_at));
     object.put("position", position.get());
     object.put("revision", envelope.revision.get());
@@ -58,7 +58,7 @@ fn actor(object: &mut Object<'_>, actor: &Actor) {
             object.put("source", source.as_str());
         }
         Actor::Operator { key_id, network } => {
-            object.shown("key_id", key_id);
+            object.id("key_id", key_id);
             object.put("kind", "operator");
             object.personal("network", network.as_ref());
         }

@@ -169,7 +169,7 @@ impl UsageReport {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         proto::UsageReport {
-            run: self.run.to_bytes().to_vec(),
+            run: self.run.to_bytes().to_vec().into(),
             server: self.server.to_string(),
             sequence: self.sequence,
             from_ms: self.from.as_millis(),
@@ -221,7 +221,7 @@ impl UsageEntry {
     fn to_message(&self) -> proto::UsageEntry {
         proto::UsageEntry {
             tenant: self.tenant.as_str().to_owned(),
-            key_id: self.key_id.to_bytes().to_vec(),
+            key_id: self.key_id.to_bytes().to_vec().into(),
             verdict: self.verdict.to_string(),
             count: self.count,
             first_ms: self.first.as_millis(),

@@ -39,7 +39,7 @@ pub(super) fn optional_personal(
         Some(Value::Plain(text)) => {
             PersonalText::note(&text).map(|text| Some(Personal::Plain(text))).map_err(|_| field(name))
         }
-        Some(Value::Sealed(bytes)) => Ok(Some(Personal::Sealed(bytes))),
+        Some(Value::Sealed(bytes)) => Ok(Some(Personal::Sealed(bytes.into()))),
         None => Err(field(name)),
     }
 }

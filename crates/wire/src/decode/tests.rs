@@ -14,14 +14,14 @@ fn stream() -> StreamName {
 fn stored() -> proto::Envelope {
     proto::Envelope {
         min_reader: 1,
-        event_id: vec![1; 16],
+        event_id: vec![1; 16].into(),
         tenant: "acme".to_owned(),
-        key_id: stream().key_id().unwrap().to_bytes().to_vec(),
+        key_id: stream().key_id().unwrap().to_bytes().to_vec().into(),
         revision: 2,
         occurred_at_ms: 5,
         actor: Some(proto::Actor { kind: Some(proto::actor::Kind::System(proto::actor::System {})) }),
         command_id: "spring".to_owned(),
-        request_tag: vec![2; 16],
+        request_tag: vec![2; 16].into(),
         cause: proto::Cause::Expiry.into(),
         trace_context: String::new(),
         payload: Some(Payload::KeyExpired(proto::KeyExpired { expires_at_ms: 4 })),
@@ -48,7 +48,7 @@ fn what_cannot_be_read_is_named() {
     check(|e| e.actor = None, field("actor"));
     check(|e| e.event_id.truncate(15), field("event_id"));
     check(|e| e.command_id.clear(), field("command_id"));
-    check(|e| e.request_tag.push(0), field("request_tag"));
+    check(|e| e.request_tag = vec![0; 17].into(), field("request_tag"));
 }
 
 #[test]
@@ -56,8 +56,11 @@ fn an_actor_that_cannot_be_read_is_named() {
     use proto::actor::{Holder, Kind, Operator, Scanner};
     let by = |kind| move |e: &mut proto::Envelope| e.actor = Some(proto::Actor { kind: Some(kind) });
     let empty = || Some(proto::Personal { value: None });
-    check(by(Kind::Operator(Operator { key_id: vec![1; 15], network: None })), field("actor.key_id"));
-    check(by(Kind::Operator(Operator { key_id: vec![1; 16], network: empty() })), field("actor.network"));
+    check(by(Kind::Operator(Operator { key_id: vec![1; 15].into(), network: None })), field("actor.key_id"));
+    check(
+        by(Kind::Operator(Operator { key_id: vec![1; 16].into(), network: empty() })),
+        field("actor.network"),
+    );
     check(by(Kind::Holder(Holder { network: empty() })), field("actor.network"));
     check(by(Kind::Scanner(Scanner { source: "git hub".to_owned() })), field("actor.source"));
 }
@@ -138,14 +141,14 @@ fn a_selector_that_no_writer_makes_is_named() {
     };
     let plain = || Some(proto::Personal { value: Some(proto::personal::Value::Plain("x".to_owned())) });
     // A tag without a name, a name without a tag: neither must be read as any owner.
-    with(|s| s.owner_tag = vec![1; 16], "selector.owner");
-    with(|s| s.owner_tag = vec![1; 15], "selector.owner_tag");
+    with(|s| s.owner_tag = vec![1; 16].into(), "selector.owner");
+    with(|s| s.owner_tag = vec![1; 15].into(), "selector.owner_tag");
     let named = proto::Selector { owner: plain(), ..proto::Selector::default() };
     let recalled = proto::KeysRecalled { selector: Some(named), reason: 1, note: None };
     check(|e| e.payload = Some(Payload::KeysRecalled(recalled)), field("selector.owner_tag"));
     with(|s| s.label = Some(proto::Label::default()), "selector.label");
     with(|s| s.scope = "a b".to_owned(), "selector.scope");
-    with(|s| s.issuer = vec![1; 17], "selector.issuer");
+    with(|s| s.issuer = vec![1; 17].into(), "selector.issuer");
     with(|s| s.environment = 3, "selector.environment");
 }
 
@@ -161,18 +164,18 @@ fn a_field_of_a_keys_event_that_no_writer_makes_is_named() {
             |e| e.scopes.push("a b".to_owned()) => "key_issued.scopes",
             |e| e.labels.push(proto::Label::default()) => "key_issued.labels",
             |e| e.networks.push("x".to_owned()) => "key_issued.networks",
-            |e| e.issuer = vec![1] => "key_issued.issuer",
-            |e| e.predecessor = vec![1] => "key_issued.predecessor";
+            |e| e.issuer = vec![1].into() => "key_issued.issuer",
+            |e| e.predecessor = vec![1].into() => "key_issued.predecessor";
         KeyImported: |e| e.environment = 9 => "key_imported.environment",
             |e| e.digest.clear() => "key_imported.digest",
             |e| e.name = no_text() => "key_imported.name",
-            |e| e.owner_tag.push(0) => "key_imported.owner_tag",
+            |e| e.owner_tag = vec![0; 17].into() => "key_imported.owner_tag",
             |e| e.owner = control_characters() => "key_imported.owner",
             |e| e.scopes.push("a:".to_owned()) => "key_imported.scopes",
             |e| e.labels = vec![proto::Label { name: "a".to_owned(), value: "b".to_owned() }; 2]
                 => "key_imported.labels",
             |e| e.networks.push("10.0.0.1/8".to_owned()) => "key_imported.networks",
-            |e| e.issuer = vec![1] => "key_imported.issuer";
+            |e| e.issuer = vec![1].into() => "key_imported.issuer";
         KeyRenamed: |e| e.name = no_text() => "key_renamed.name";
         KeyRelabelled: |e| e.labels.push(proto::Label::default()) => "key_relabelled.labels";
         KeyTransferred: |e| e.owner_tag.clear() => "key_transferred.owner_tag",

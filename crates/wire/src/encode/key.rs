@@ -14,9 +14,9 @@ pub(super) fn issued(event: &KeyIssued) -> proto::KeyIssued {
     proto::KeyIssued {
         prefix: event.prefix.to_string(),
         environment: parts::environment(grant.environment).into(),
-        digest: event.digest.to_bytes().to_vec(),
+        digest: event.digest.to_bytes().to_vec().into(),
         name: parts::optional_personal(grant.name.as_ref()),
-        owner_tag: grant.owner.tag.to_bytes().to_vec(),
+        owner_tag: grant.owner.tag.to_bytes().to_vec().into(),
         owner: Some(parts::personal(&grant.owner.name)),
         scopes: parts::scopes(&grant.scopes),
         labels: parts::labels(&grant.labels),
@@ -31,9 +31,9 @@ pub(super) fn imported(event: &KeyImported) -> proto::KeyImported {
     let grant = &event.grant;
     proto::KeyImported {
         environment: parts::environment(grant.environment).into(),
-        digest: event.digest.to_bytes().to_vec(),
+        digest: event.digest.to_bytes().to_vec().into(),
         name: parts::optional_personal(grant.name.as_ref()),
-        owner_tag: grant.owner.tag.to_bytes().to_vec(),
+        owner_tag: grant.owner.tag.to_bytes().to_vec().into(),
         owner: Some(parts::personal(&grant.owner.name)),
         scopes: parts::scopes(&grant.scopes),
         labels: parts::labels(&grant.labels),
@@ -53,7 +53,7 @@ pub(super) fn relabelled(event: &KeyRelabelled) -> proto::KeyRelabelled {
 
 pub(super) fn transferred(event: &KeyTransferred) -> proto::KeyTransferred {
     proto::KeyTransferred {
-        owner_tag: event.owner.tag.to_bytes().to_vec(),
+        owner_tag: event.owner.tag.to_bytes().to_vec().into(),
         owner: Some(parts::personal(&event.owner.name)),
     }
 }

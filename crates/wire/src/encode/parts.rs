@@ -1,5 +1,6 @@
 //! What the stored events are made of: ids, texts, lists and words.
 
+use bytes::Bytes;
 use domain::{
     Actor, Cause, Environment, KeyId, Label, Labels, LeakResponse, Networks, Personal, RevokeReason,
     ScopeSet, SuspendReason, Timestamp,
@@ -7,11 +8,11 @@ use domain::{
 
 use crate::proto;
 
-pub(super) fn key_id(id: KeyId) -> Vec<u8> {
-    id.to_bytes().to_vec()
+pub(super) fn key_id(id: KeyId) -> Bytes {
+    id.to_bytes().to_vec().into()
 }
 
-pub(super) fn optional_key_id(id: Option<KeyId>) -> Vec<u8> {
+pub(super) fn optional_key_id(id: Option<KeyId>) -> Bytes {
     id.map(key_id).unwrap_or_default()
 }
 
@@ -24,7 +25,7 @@ pub(super) fn personal(value: &Personal) -> proto::Personal {
     use proto::personal::Value;
     let value = match value {
         Personal::Plain(text) => Value::Plain(text.as_str().to_owned()),
-        Personal::Sealed(bytes) => Value::Sealed(bytes.clone()),
+        Personal::Sealed(bytes) => Value::Sealed(bytes.clone().into()),
     };
     proto::Personal { value: Some(value) }
 }

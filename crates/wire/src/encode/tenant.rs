@@ -59,13 +59,13 @@ pub(super) fn policy_removed(event: &PolicyRemoved) -> proto::PolicyRemoved {
 }
 
 pub(super) fn owner_erased(event: &OwnerErased) -> proto::OwnerErased {
-    proto::OwnerErased { owner_tag: event.owner.to_bytes().to_vec(), generation: event.generation }
+    proto::OwnerErased { owner_tag: event.owner.to_bytes().to_vec().into(), generation: event.generation }
 }
 
 fn selector(selector: &Selector) -> proto::Selector {
     let owner = selector.owner.as_ref();
     proto::Selector {
-        owner_tag: owner.map(|owner| owner.tag.to_bytes().to_vec()).unwrap_or_default(),
+        owner_tag: owner.map(|owner| owner.tag.to_bytes().to_vec().into()).unwrap_or_default(),
         owner: owner.map(|owner| parts::personal(&owner.name)),
         label: selector.label.as_ref().map(parts::label),
         scope: selector.scope.as_ref().map(ToString::to_string).unwrap_or_default(),

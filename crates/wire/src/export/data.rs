@@ -27,7 +27,7 @@ impl Object<'_> {
             Event::PolicyRemoved(removed) => self.put("name", removed.name.as_str()),
             Event::OwnerErased(erased) => {
                 self.put("generation", erased.generation);
-                self.put("owner_tag", hex(&erased.owner.to_bytes()));
+                self.id("owner_tag", hex(&erased.owner.to_bytes()));
             }
             Event::KeyIssued(issued) => {
                 let origin = Origin {
@@ -57,9 +57,9 @@ impl Object<'_> {
             Event::KeyFirstUsed(used) => self.instant("first_used_at", Some(used.first_used_at)),
             Event::RotationFinished(finished) => {
                 self.put("forced", finished.forced);
-                self.shown("successor", finished.successor);
+                self.id("successor", finished.successor);
             }
-            Event::RotationCancelled(cancelled) => self.shown("successor", cancelled.successor),
+            Event::RotationCancelled(cancelled) => self.id("successor", cancelled.successor),
             Event::KeyLeaked(leaked) => {
                 self.put("response", leaked.response.as_str());
                 self.put("source", leaked.source.as_str());
@@ -77,12 +77,12 @@ impl Object<'_> {
     fn grant(&mut self, grant: &Grant, origin: &Origin<'_>) {
         self.put("environment", grant.environment.as_str());
         self.instant("expires_at", grant.expires_at);
-        self.optional("issued_by", origin.issued_by);
+        self.optional_id("issued_by", origin.issued_by);
         self.labels(&grant.labels);
         self.personal("name", grant.name.as_ref());
         self.networks("networks", &grant.networks);
         self.owner(&grant.owner);
-        self.optional("predecessor", origin.predecessor);
+        self.optional_id("predecessor", origin.predecessor);
         self.optional("prefix", origin.prefix);
         self.scopes("scopes", &grant.scopes);
     }
@@ -100,7 +100,7 @@ impl Object<'_> {
             }
             RotationRule::ByHand => object.put("kind", "by_hand"),
         });
-        self.shown("successor", successor);
+        self.id("successor", successor);
     }
 
     fn policy(&mut self, set: &PolicySet) {

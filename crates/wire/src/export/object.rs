@@ -3,6 +3,7 @@
 //! Members come in the order of their names, as whoever writes an event's export sees to and its tests hold.
 
 use std::fmt::Display;
+use std::io::Write;
 
 use domain::{Labels, Networks, Owner, Personal, ScopeSet, Selector, Timestamp};
 use serde::Serialize;
@@ -45,8 +46,10 @@ impl<'a> Object<'a> {
         self.value(value);
     }
 
-    pub(super) fn shown(&mut self, name: &str, value: impl Display) {
-        self.put(name, format_args!("{value}"));
+    /// An id, which is letters and digits and needs no escape.
+    pub(super) fn id(&mut self, name: &str, id: impl Display) {
+        self.name(name);
+        write!(self.out, "\"{id}\"").expect("a text goes into memory");
     }
 
     pub(super) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
@@ -71,7 +74,14 @@ impl<'a> Object<'a> {
     /// Absent if there is none.
     pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
-            self.shown(name, value);
+            self.put(name, format_args!("{value}"));
+        }
+    }
+
+    /// Absent if there is none.
+    pub(super) fn optional_id(&mut self, name: &str, id: Option<impl Display>) {
+        if let Some(id) = id {
+            self.id(name, id);
         }
     }
 
@@ -102,7 +112,7 @@ impl<'a> Object<'a> {
     /// The tag too: it tells two owners apart when their names are sealed.
     pub(super) fn owner(&mut self, owner: &Owner) {
         self.personal("owner", Some(&owner.name));
-        self.put("owner_tag", hex(&owner.tag.to_bytes()));
+        self.id("owner_tag", hex(&owner.tag.to_bytes()));
     }
 
     pub(super) fn scopes(&mut self, name: &str, scopes: &ScopeSet) {
@@ -126,7 +136,7 @@ impl<'a> Object<'a> {
                 parts.put("all", true);
             }
             parts.optional("environment", selector.environment);
-            parts.optional("issuer", selector.issuer);
+            parts.optional_id("issuer", selector.issuer);
             parts.optional("label", selector.label.as_ref());
             if let Some(owner) = &selector.owner {
                 parts.owner(owner);
