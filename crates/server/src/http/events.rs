@@ -3,13 +3,11 @@
 mod filter;
 mod reading;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::{KeyId, Permission, Position, StreamName, TenantId};
 use eventlog::{ReadError, StreamId};
-use futures_util::stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -102,11 +100,10 @@ pub(crate) async fn events(
             Source::Log(app.log.follow(after).await.map_err(|error| away(&error))?)
         }
     };
-    let filter = Filter { first, last, tenant, key, owner, actor: by_actor, types: by_type };
-    let reading = Reading::new(app, source, filter, query.progress == Some(true), permit);
-    let body = Body::from_stream(stream::unfold(reading, Reading::next_piece));
+    let filter = Filter { first, last, tenant, key, actor: by_actor, types: by_type };
+    let reading = Reading::new(app, source, (filter, owner), query.progress == Some(true), permit);
     let kind = HeaderValue::from_static("application/x-ndjson");
-    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, kind)], reading.answer()).into_response())
 }
 
 /// The first and the last position that are asked for. There may be nothing between them.

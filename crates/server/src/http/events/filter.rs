@@ -7,20 +7,20 @@ use domain::{Actor, Envelope, Event, KeyId, OwnerTag, Position, StreamName, Tena
 use eventlog::{Recorded, StreamId};
 use thiserror::Error;
 
-/// What a reader wants to see; what is `None` does not matter. Events are shown to it in the order of the log.
+/// What a reader wants to see; what is `None` does not matter.
 pub(super) struct Filter {
     pub(super) first: Position,
     pub(super) last: Position,
     pub(super) tenant: Option<TenantId>,
     pub(super) key: Option<KeyId>,
-    pub(super) owner: Option<ByOwner>,
     pub(super) actor: Option<ByActor>,
     pub(super) types: Option<ByType>,
 }
 
 impl Filter {
-    /// The event, if it is wanted. One that cannot be read is shown where nothing excludes it.
-    pub(super) fn read(&mut self, event: Recorded) -> Option<Line> {
+    /// The event, if it is wanted. One that cannot be read is shown where nothing excludes it. An owner has to be shown every
+    /// event, in the order of the log.
+    pub(super) fn read(&self, event: Recorded, owner: Option<&mut ByOwner>) -> Option<Line> {
         let Recorded { position, stream: id, payload, .. } = event;
         if position > self.last {
             return None;
@@ -35,7 +35,7 @@ impl Filter {
         }
         let line = match stream.as_ref().map(|stream| wire::decode(stream, &payload)) {
             Some(Ok(envelope)) => {
-                self.wants(&envelope).then(|| Line { position, says: Says::Event(Box::new(envelope)) })
+                self.wants(&envelope, owner).then(|| Line { position, says: Says::Event(Box::new(envelope)) })
             }
             Some(Err(unreadable)) => Some(Line::unreadable(position, id, unreadable.to_string())),
             None => {
@@ -46,9 +46,9 @@ impl Filter {
         line.filter(|_| position >= self.first)
     }
 
-    fn wants(&mut self, envelope: &Envelope) -> bool {
+    fn wants(&self, envelope: &Envelope, owner: Option<&mut ByOwner>) -> bool {
         // Asked first and always: it has to hear of every event.
-        let of_owner = self.owner.as_mut().is_none_or(|owner| owner.hears(envelope));
+        let of_owner = owner.is_none_or(|owner| owner.hears(envelope));
         of_owner
             && self.actor.as_ref().is_none_or(|actor| actor.is(&envelope.actor))
             && self.types.as_ref().is_none_or(|types| types.0.contains(envelope.event.name()))

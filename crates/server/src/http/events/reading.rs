@@ -1,4 +1,4 @@
-//! One reader on its way through the log: the next events are read while these become lines.
+//! One reader on its way through the log: the next events are read while these become lines, and those before are sent.
 
 use std::fmt::Write;
 use std::io;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use application::Seals;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use domain::Position;
 use eventlog::{Follower, ReadError, Recorded};
+use futures_util::stream;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::http::events::filter::{Filter, Line};
+use crate::http::events::filter::{ByOwner, Filter, Line};
 use crate::http::extract::Shared;
 
 /// How long the log may take for its next events: they are all there, so longer than this means that it is away.
@@ -37,14 +38,19 @@ pub(super) enum Source {
     Log(Box<dyn Follower>),
 }
 
-/// One reader. It holds two runs of events at most, each of a few MiB, and the lines of one.
+/// A run of fewer events is not worth a second thread.
+const PARTED_FROM: usize = 512;
+
+/// One reader. It holds two runs of events at most, each of a few MiB, and the lines of three: one that is made, one that
+/// waits and one that is sent.
 pub(super) struct Reading {
     app: Shared,
     source: Source,
-    /// None only while a thread has it.
-    filter: Option<Filter>,
-    /// The last position that is asked for.
-    last: Position,
+    filter: Arc<Filter>,
+    /// Whose keys are asked for; none too while a thread has it.
+    owner: Option<ByOwner>,
+    /// Whether events have to be looked at one after the other.
+    in_order: bool,
     /// The run that was read while the one before it became lines.
     ahead: Option<io::Result<Vec<Recorded>>>,
     reached: Position,
@@ -83,22 +89,46 @@ impl Waiting<'_> {
     }
 }
 
+/// Makes lines of events, on a thread that may wait.
+async fn lines(
+    app: Shared,
+    filter: Arc<Filter>,
+    events: Vec<Recorded>,
+    mut owner: Option<ByOwner>,
+) -> io::Result<(Option<ByOwner>, Vec<u8>)> {
+    if events.is_empty() {
+        return Ok((owner, Vec::new()));
+    }
+    let runtime = Handle::current();
+    let made = spawn_blocking(move || {
+        let mut text = Vec::with_capacity(events.len() * LINE);
+        let mut waiting = Waiting { seals: app.application.seals(), runtime, lines: Vec::new() };
+        for event in events {
+            if let Some(line) = filter.read(event, owner.as_mut()) {
+                waiting.take(line, &mut text)?;
+            }
+        }
+        waiting.write(&mut text).map(|()| (owner, text))
+    });
+    made.await.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
 impl Reading {
     pub(super) fn new(
         app: Shared,
         source: Source,
-        filter: Filter,
+        (filter, owner): (Filter, Option<ByOwner>),
         tells: bool,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let (first, last) = (filter.first, filter.last);
         Self {
             app,
             source,
-            filter: Some(filter),
-            last,
+            in_order: owner.is_some(),
+            owner,
             ahead: None,
-            reached: Position::new(first.get() - 1).min(last),
+            reached: Position::new(filter.first.get() - 1).min(filter.last),
+            filter: Arc::new(filter),
             tells,
             told: None,
             done: false,
@@ -106,53 +136,64 @@ impl Reading {
         }
     }
 
-    /// The next piece of the answer. An error breaks the answer off, so that nobody takes a part for the whole.
-    pub(super) async fn next_piece(mut self) -> Option<(Result<Bytes, io::Error>, Self)> {
+    /// The answer. Its pieces are made by a task of their own, which ends when nobody takes them any more.
+    pub(super) fn answer(mut self) -> Body {
+        let (pieces, made) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let piece = self.next_piece().await;
+                let is_last = !matches!(piece, Ok(Some(_)));
+                if pieces.send(piece).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        // Without its last word an answer is broken off, so that nobody takes a part for the whole.
+        Body::from_stream(stream::try_unfold(
+            made,
+            |mut made: mpsc::Receiver<io::Result<Option<Bytes>>>| async {
+                let piece =
+                    made.recv().await.ok_or_else(|| io::Error::other("the reading ended early"))??;
+                Ok::<_, io::Error>(piece.map(|piece| (piece, made)))
+            },
+        ))
+    }
+
+    /// The next piece of the answer; none at its end.
+    async fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
         let mut piece = Vec::new();
         while piece.is_empty() && !self.done {
             if self.tells && self.told.is_none() {
                 self.tell(&mut piece);
                 break;
             }
-            if let Err(error) = self.go_on(&mut piece).await {
-                tracing::warn!(error = %error, "an answer to an auditor was broken off");
-                self.done = true;
-                return Some((Err(error), self));
-            }
+            self.go_on(&mut piece).await.inspect_err(
+                |error| tracing::warn!(error = %error, "an answer to an auditor was broken off"),
+            )?;
         }
-        (!piece.is_empty()).then(|| (Ok(piece.into()), self))
+        Ok((!piece.is_empty()).then(|| piece.into()))
     }
 
-    /// Makes lines of one run of events.
+    /// Makes lines of one run of events: half of it on another core, unless each event has to be seen after the one before.
     async fn go_on(&mut self, piece: &mut Vec<u8>) -> io::Result<()> {
-        let events = match self.ahead.take() {
+        let mut events = match self.ahead.take() {
             Some(ahead) => ahead?,
             None => self.read().await?,
         };
-        let reached = events.last().map_or(self.last, |event| event.position).min(self.last);
-        let is_last = reached == self.last || matches!(self.source, Source::Read(_));
-        let Some(mut filter) = self.filter.take() else {
-            return Err(io::Error::other("the filter is gone"));
-        };
-        let (app, runtime) = (Arc::clone(&self.app), Handle::current());
-        let convert = spawn_blocking(move || {
-            let mut text = Vec::with_capacity(events.len() * LINE);
-            let mut waiting = Waiting { seals: app.application.seals(), runtime, lines: Vec::new() };
-            for line in events.into_iter().filter_map(|event| filter.read(event)) {
-                waiting.take(line, &mut text)?;
-            }
-            waiting.write(&mut text).map(|()| (filter, text))
-        });
-        let converted = if is_last {
-            convert.await
-        } else {
-            let (converted, ahead) = tokio::join!(convert, self.read());
-            self.ahead = Some(ahead);
-            converted
-        };
-        let (filter, lines) = converted.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        (self.filter, *piece) = (Some(filter), lines);
-        self.reached = if is_last { self.last } else { self.reached.max(reached) };
+        let last = self.filter.last;
+        let reached = events.last().map_or(last, |event| event.position).min(last);
+        let is_last = reached == last || matches!(self.source, Source::Read(_));
+        let parted = !self.in_order && events.len() >= PARTED_FROM;
+        let rest = if parted { events.split_off(events.len() / 2) } else { Vec::new() };
+        let (app, filter, owner) = (Arc::clone(&self.app), Arc::clone(&self.filter), self.owner.take());
+        let first = lines(Arc::clone(&app), Arc::clone(&filter), events, owner);
+        let second = lines(app, filter, rest, None);
+        let ahead = async { if is_last { None } else { Some(self.read().await) } };
+        let (first, second, ahead) = tokio::join!(first, second, ahead);
+        self.ahead = ahead;
+        (self.owner, *piece) = first?;
+        piece.append(&mut second?.1);
+        self.reached = if is_last { last } else { self.reached.max(reached) };
         self.done = is_last;
         if self.tells && (is_last || self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY)) {
             self.tell(piece);
@@ -163,7 +204,7 @@ impl Reading {
     fn tell(&mut self, piece: &mut Vec<u8>) {
         let mut line = String::new();
         // Writing into a text does not fail.
-        let _ = writeln!(line, "{{\"of\":{},\"reached\":{}}}", self.last, self.reached);
+        let _ = writeln!(line, "{{\"of\":{},\"reached\":{}}}", self.filter.last, self.reached);
         piece.extend_from_slice(line.as_bytes());
         self.told = Some(Instant::now());
     }
@@ -172,7 +213,7 @@ impl Reading {
         let follower = match &mut self.source {
             Source::Read(events) => return Ok(std::mem::take(events)),
             // A span without a position: there may be nothing that would come.
-            Source::Log(_) if self.reached >= self.last => return Ok(Vec::new()),
+            Source::Log(_) if self.reached >= self.filter.last => return Ok(Vec::new()),
             Source::Log(follower) => follower,
         };
         let mut stopping = self.app.stopping.clone();
