@@ -33,6 +33,7 @@ mod moment;
 mod openapi;
 mod opened;
 mod policies;
+mod pressure;
 mod problem;
 mod reading;
 mod rebuild;
@@ -60,5 +61,6 @@ mod webhooks;
 
 pub(crate) use app::{App, Gates};
 pub(crate) use metrics::{Meters, SUM_UP_EVERY};
+pub(crate) use pressure::{Pressure, watch as watch_pressure};
 pub(crate) use receipts::{ReceiptAnswer, keep_track};
 pub(crate) use router::router;

@@ -26,6 +26,7 @@ use eventlog::jetstream::{JetStream, JetStreamConfig};
 use eventlog::{EmbeddedLog, EmbeddedSeals, EventLog, SealStore};
 use projection::stores::DiskStores;
 use projection::{Keeps, Projection, ProjectionConfig, RecordPlace, Stage};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -120,7 +121,9 @@ impl Node {
         ));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let doorkeeper = Doorkeeper::new(config.max_feeds, app.meters.feeds_stuck.clone());
-        let listening = Listening::start(tcp, tls, router(Arc::clone(&app)), doorkeeper);
+        let pressure = Arc::clone(&app.gates.pressure);
+        let listening = Listening::start(tcp, tls, router(Arc::clone(&app)), doorkeeper, pressure)
+            .map_err(|source| StartError::Listen { address, source })?;
         let (failed, failure) = watch::channel(None);
         let mut node = Self {
             address,
@@ -492,6 +495,7 @@ fn assemble(
         }),
         policies: PolicyWatch::default(),
         projection: Arc::downgrade(projection),
+        runtime: Handle::current(),
         ambient,
         lease,
         role: config.role,

@@ -8,8 +8,10 @@ use eventlog::SealStore;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// A seal is said to be destroyed, and is not.
+    #[cfg(feature = "planted")]
     SealSurvives,
     /// What goes into the log first goes there as it was written.
+    #[cfg(feature = "planted")]
     TextUnsealed,
     /// A backup's seals are taken, and its description does not name them.
     PartForgotten,

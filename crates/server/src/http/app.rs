@@ -9,6 +9,7 @@ use domain::{Position, TenantId};
 use eventlog::{EventLog, SealStore};
 use projection::usage::Usage;
 use projection::{History, Keys, Notices, Past, Projection, Status, Tenants};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use verify::{KeyIndex, Moment};
@@ -17,6 +18,7 @@ use crate::config::Role;
 use crate::fleet::{Fleet, FleetLink, ReceiptRecord};
 use crate::http::codes;
 use crate::http::metrics::Meters;
+use crate::http::pressure::Pressure;
 use crate::http::problem::Problem;
 use crate::leaks::Signers;
 use crate::notary::Notary;
@@ -52,6 +54,8 @@ pub(crate) struct Gates {
     pub(crate) commands: Semaphore,
     pub(crate) imports: Arc<Semaphore>,
     pub(crate) verifies: Semaphore,
+    /// Sheds some of them before that gate is full.
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) guards: Semaphore,
     pub(crate) reads: Semaphore,
     pub(crate) opens: Semaphore,
@@ -66,6 +70,7 @@ impl Gates {
             commands: Semaphore::new(COMMANDS),
             imports: Arc::new(Semaphore::new(IMPORTS)),
             verifies: Semaphore::new(VERIFIES),
+            pressure: Arc::default(),
             guards: Semaphore::new(GUARDS),
             reads: Semaphore::new(READS),
             opens: Semaphore::new(OPENS),
@@ -111,6 +116,8 @@ pub(crate) struct App {
     pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.
     pub(crate) projection: Weak<Projection>,
+    /// The node's own, on which everything runs but connections and verifies.
+    pub(crate) runtime: Handle,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) lease: Arc<LeaseState>,
     pub(crate) role: Role,

@@ -10,11 +10,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::http::app::App;
 use crate::http::codes;
+use crate::http::pressure::SHED_AFTER;
 use crate::http::problem::Problem;
 use crate::http::unread;
 
@@ -68,6 +70,40 @@ impl Edge {
         }
     }
 
+    async fn pass(&self, request: Request, next: Next) -> Result<Response, Problem> {
+        let overloaded = || Problem::new(&codes::OVERLOADED).retry();
+        if self.class == Class::Verify && self.app.gates.pressure.sheds() {
+            // With no permit: who waits here keeps nobody out.
+            sleep(SHED_AFTER).await;
+            return Err(overloaded());
+        }
+        let _permit = self.gate().try_acquire().map_err(|_| overloaded())?;
+        let time = self.time();
+        let answering =
+            async move { timeout(time, AssertUnwindSafe(next.run(request)).catch_unwind()).await };
+        let answered = if self.waits_for_nothing() {
+            answering.await
+        } else {
+            // A set of one: dropped with this request, it ends the task.
+            let mut task = JoinSet::new();
+            task.spawn_on(answering, &self.app.runtime);
+            let ended = task.join_next().await.and_then(Result::ok);
+            ended.ok_or_else(|| Problem::new(&codes::SHUTTING_DOWN).retry())?
+        };
+        match answered {
+            Ok(Ok(response)) => Ok(response),
+            // The hook has logged where it happened.
+            Ok(Err(_panic)) => Err(Problem::new(&codes::INTERNAL)),
+            Err(_elapsed) => Err(Problem::new(&codes::TIMED_OUT).retry()),
+        }
+    }
+
+    /// Such are answered where their connection is. All else has the node's own runtime, so that what it waits for several
+    /// times does not come behind a crowd of verifies each time.
+    const fn waits_for_nothing(&self) -> bool {
+        matches!(self.class, Class::Verify | Class::Open)
+    }
+
     const fn time(&self) -> Duration {
         match self.class {
             Class::Command => COMMAND_REQUEST_WITHIN,
@@ -91,17 +127,7 @@ pub(crate) async fn edge(
     let (head, body) = request.into_parts();
     let (body, unread) = unread::lend(body);
     let request = Request::from_parts(head, body);
-    let answered = match edge.gate().try_acquire() {
-        Ok(_permit) => {
-            match timeout(edge.time(), AssertUnwindSafe(next.run(request)).catch_unwind()).await {
-                Ok(Ok(response)) => Ok(response),
-                // The hook has logged where it happened.
-                Ok(Err(_panic)) => Err(Problem::new(&codes::INTERNAL)),
-                Err(_elapsed) => Err(Problem::new(&codes::TIMED_OUT).retry()),
-            }
-        }
-        Err(_) => Err(Problem::new(&codes::OVERLOADED).retry()),
-    };
+    let answered = edge.pass(request, next).await;
     unread.take_in().await;
     let (mut response, problem) = match answered {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {

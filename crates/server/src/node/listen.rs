@@ -18,13 +18,15 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tower::Layer;
 use tracing::{debug, error, warn};
 
 use crate::config::TlsFiles;
 use crate::http::stuck::{Carries, Outlet};
+use crate::http::{Pressure, watch_pressure};
 use crate::node::start_error::StartError;
 
 /// Connections at once beside those of feeds: each holds a file descriptor and about 20 KiB.
@@ -37,6 +39,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// How long a stop lets requests end.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop waits for threads that wait for something else.
+const LET_GO_WITHIN: Duration = Duration::from_secs(1);
 /// How long after that the listener may take to see that it is over.
 const GRACE_AND_MORE: Duration = Duration::from_secs(12);
 
@@ -67,25 +71,34 @@ pub(crate) fn tls(files: Option<&TlsFiles>) -> Result<Option<RustlsConfig>, Star
     Ok(Some(RustlsConfig::from_config(Arc::new(config))))
 }
 
-/// The listening task.
+/// The listening task and the connections, on threads of their own: what the log, the index and the views have to do is never
+/// behind them in a queue.
 pub(crate) struct Listening {
     handle: Handle<SocketAddr>,
     task: JoinHandle<()>,
+    /// None once it is stopped.
+    runtime: Option<Runtime>,
 }
 
 impl Listening {
     /// Serves the router until it is stopped.
+    ///
+    /// # Errors
+    /// When no threads can be started.
     pub(crate) fn start(
         tcp: TcpListener,
         tls: Option<RustlsConfig>,
         router: Router,
         doorkeeper: Doorkeeper,
-    ) -> Self {
+        pressure: Arc<Pressure>,
+    ) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().thread_name("connections").enable_all().build()?;
+        runtime.spawn(watch_pressure(pressure));
         make_room(doorkeeper.connections);
         let handle = doorkeeper.handle.clone();
         let (handle_of_task, service) =
             (handle.clone(), router.into_make_service_with_connect_info::<SocketAddr>());
-        let task = tokio::spawn(async move {
+        let task = runtime.spawn(async move {
             let mut server = match axum_server::from_tcp(tcp) {
                 Ok(server) => {
                     server.http1_only().handle(handle_of_task).first_request_timeout(FIRST_REQUEST_WITHIN)
@@ -107,7 +120,7 @@ impl Listening {
                 error!(error = %error, "the listener ended");
             }
         });
-        Self { handle, task }
+        Ok(Self { handle, task, runtime: Some(runtime) })
     }
 
     /// Takes no more connections and lets requests end.
@@ -115,6 +128,11 @@ impl Listening {
         self.handle.graceful_shutdown(Some(GRACE));
         if timeout(GRACE_AND_MORE, &mut self.task).await.is_err() {
             self.task.abort();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            // Whatever a connection still holds of the node is let go before the node stops.
+            let ended = spawn_blocking(move || runtime.shutdown_timeout(LET_GO_WITHIN));
+            let _ = timeout(GRACE, ended).await;
         }
     }
 }
@@ -124,6 +142,9 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.handle.shutdown();
         self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bad requests, too much of them, and panics: each is a problem document.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,11 +9,15 @@ use axum::http::{Method, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use serde_json::json;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::kit::Kit;
 use crate::http::edge::{Class, Edge, edge};
+use crate::http::pressure::SHED_AFTER;
 
+/// How long a wait may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 const KEYS: &str = "/v1/tenants/default/keys";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +111,25 @@ async fn a_full_gate_sheds_its_own_kind_only() {
     drop(held);
     kit.post("/v1/verify", &json!({"key": "x"})).answer().await.is(200);
     drop(app);
+    kit.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_pressure_verifies_are_shed_after_a_pause_and_commands_pass() {
+    let kit = Kit::start().await;
+    let key = kit.issue(json!({})).await;
+    kit.node.app.gates.pressure.press();
+    let began = Instant::now();
+    let shed = kit.post("/v1/verify", &json!({"key": key["key"]})).answer().await;
+    shed.is_problem(503, "overloaded");
+    assert_eq!(shed.header("retry-after"), "1");
+    assert!(began.elapsed() >= SHED_AFTER, "a crowd is held up: {:?}", began.elapsed());
+    kit.node.app.gates.pressure.press();
+    kit.revoke(key["key_id"].as_str().unwrap()).await;
+    // Nobody asks any more, so it ends by itself.
+    let ended =
+        async { while kit.post("/v1/verify", &json!({"key": key["key"]})).answer().await.status != 200 {} };
+    timeout(PATIENCE, ended).await.expect("the pressure is over");
     kit.node.stop().await;
 }
 

@@ -1,0 +1,113 @@
+//! Sheds verifies when more are asked than the server can answer, so that a revocation does not wait behind them.
+//!
+//! One verify takes microseconds and never waits, so however many are asked, few are under way: they wait as ready tasks in
+//! the queue of the connections' runtime, and a command waits there with its request and again with its answer. How long a task
+//! waits that another thread has woken tells how long that queue is. While it is long, a growing share of the verifies is
+//! refused; while it is short, the share shrinks again, so that it settles at what is too much.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+/// What is shed is answered after this long: to refuse costs half of what it costs to answer, so a crowd that was refused at
+/// once and asked again would be as much load as before.
+pub(crate) const SHED_AFTER: Duration = Duration::from_millis(250);
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Who waits so long waits behind hundreds of others.
+const LATE: Duration = Duration::from_millis(8);
+/// With fewer verifies between two looks it is something else that makes it late, and to shed them would not help.
+const MANY: u32 = 25;
+/// Shares are counted in parts of this.
+const ALL: u32 = 1024;
+/// Shed in addition after a look that was just late; after one that was `n` times as late, `n * n` times as many.
+const MORE: u32 = ALL / 32;
+/// No longer shed after a look in time: after a crowd has gone, all are answered again within seconds.
+const FEWER: u32 = ALL / 512;
+
+/// How many of the verifies are shed now.
+#[derive(Debug, Default)]
+pub(crate) struct Pressure {
+    /// Verifies since the last look.
+    asked: AtomicU32,
+    /// Of [`ALL`], how many are shed.
+    share: AtomicU32,
+}
+
+impl Pressure {
+    /// Counts a verify, and answers whether it is to be shed.
+    pub(crate) fn sheds(&self) -> bool {
+        let n = self.asked.fetch_add(1, Ordering::Relaxed);
+        // An odd factor: those that are shed are spread evenly among the others.
+        n.wrapping_mul(635) % ALL < self.share.load(Ordering::Relaxed)
+    }
+
+    fn look(&self, asked: u32, late: Duration) {
+        let share = self.share.load(Ordering::Relaxed);
+        let times = u32::try_from(late.as_millis() / LATE.as_millis()).unwrap_or(ALL).min(ALL);
+        let is_too_much = times > 0 && asked >= MANY;
+        let share =
+            if is_too_much { (share + times * times * MORE).min(ALL) } else { share.saturating_sub(FEWER) };
+        self.share.store(share, Ordering::Relaxed);
+    }
+
+    /// As after a crowd.
+    #[cfg(test)]
+    pub(crate) fn press(&self) {
+        self.share.store(ALL, Ordering::Relaxed);
+    }
+}
+
+/// Looks again and again at the runtime that this is run by; ends with it.
+pub(crate) async fn watch(pressure: Arc<Pressure>) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        let asked = pressure.asked.swap(0, Ordering::Relaxed);
+        // What a timer wakes is run next; what another thread wakes stands behind all others.
+        let woken = if asked < MANY { None } else { spawn_blocking(Instant::now).await.ok() };
+        pressure.look(asked, woken.map_or(Duration::ZERO, |woken| woken.elapsed()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of [`ALL`] verifies are shed, followed by a look that is late by so much.
+    fn shed(pressure: &Pressure, late: Duration) -> usize {
+        let shed = (0..ALL).filter(|_| pressure.sheds()).count();
+        pressure.look(ALL, late);
+        shed
+    }
+
+    #[test]
+    fn a_queue_that_stays_long_sheds_more_and_more_and_one_that_is_short_less_and_less() {
+        let pressure = Pressure::default();
+        let grows: Vec<_> = (0..34).map(|_| shed(&pressure, LATE)).collect();
+        assert!(grows.is_sorted() && grows[..3] == [0, 32, 64] && grows[32..] == [1024, 1024], "{grows:?}");
+        let shrinks: Vec<_> = (0..514).map(|_| shed(&pressure, Duration::ZERO)).collect();
+        assert!(
+            shrinks.is_sorted_by(|a, b| a >= b) && shrinks[0] == 1024 && shrinks[513] == 0,
+            "{shrinks:?}"
+        );
+    }
+
+    #[test]
+    fn a_crowd_that_comes_at_once_is_shed_at_once() {
+        let pressure = Pressure::default();
+        assert_eq!([shed(&pressure, LATE * 6), shed(&pressure, LATE)], [0, 1024]);
+    }
+
+    #[test]
+    fn a_machine_that_is_late_with_little_to_do_sheds_nothing() {
+        let pressure = Pressure::default();
+        for _ in 0..50 {
+            pressure.look(MANY - 1, LATE * 20);
+        }
+        assert!(!pressure.sheds());
+    }
+}
