@@ -88,7 +88,8 @@ impl Edge {
             let mut task = JoinSet::new();
             task.spawn_on(answering, &self.app.runtime);
             let ended = task.join_next().await.and_then(Result::ok);
-            ended.ok_or_else(|| Problem::new(&codes::SHUTTING_DOWN).retry())?
+            // Only a runtime that ends with the process cancels it: nobody knows how far it came.
+            ended.ok_or_else(|| Problem::new(&codes::INTERNAL))?
         };
         match answered {
             Ok(Ok(response)) => Ok(response),

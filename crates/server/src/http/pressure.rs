@@ -20,8 +20,10 @@ pub(crate) const SHED_AFTER: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Who waits so long waits behind hundreds of others.
 const LATE: Duration = Duration::from_millis(8);
-/// With fewer verifies between two looks it is something else that makes it late, and to shed them would not help.
-const MANY: u32 = 25;
+/// So many verifies have gone first then. With fewer it is something else that makes it late: shedding would not help.
+const MANY: u32 = 150;
+/// With fewer between two looks nobody is in a queue.
+const FEW: u32 = 10;
 /// Shares are counted in parts of this.
 const ALL: u32 = 1024;
 /// Shed in addition after a look that was just late; after one that was `n` times as late, `n * n` times as many.
@@ -32,7 +34,7 @@ const FEWER: u32 = ALL / 512;
 /// How many of the verifies are shed now.
 #[derive(Debug, Default)]
 pub(crate) struct Pressure {
-    /// Verifies since the last look.
+    /// Verifies, counted on and on.
     asked: AtomicU32,
     /// Of [`ALL`], how many are shed.
     share: AtomicU32,
@@ -46,10 +48,11 @@ impl Pressure {
         n.wrapping_mul(635) % ALL < self.share.load(Ordering::Relaxed)
     }
 
-    fn look(&self, asked: u32, late: Duration) {
+    /// Somebody waited so long in the queue, and so many verifies went first.
+    fn look(&self, late: Duration, first: u32) {
         let share = self.share.load(Ordering::Relaxed);
         let times = u32::try_from(late.as_millis() / LATE.as_millis()).unwrap_or(ALL).min(ALL);
-        let is_too_much = times > 0 && asked >= MANY;
+        let is_too_much = times > 0 && first >= MANY;
         let share =
             if is_too_much { (share + times * times * MORE).min(ALL) } else { share.saturating_sub(FEWER) };
         self.share.store(share, Ordering::Relaxed);
@@ -64,12 +67,19 @@ impl Pressure {
 
 /// Looks again and again at the runtime that this is run by; ends with it.
 pub(crate) async fn watch(pressure: Arc<Pressure>) {
+    let asked = || pressure.asked.load(Ordering::Relaxed);
+    let mut before = asked();
     loop {
         sleep(LOOK_EVERY).await;
-        let asked = pressure.asked.swap(0, Ordering::Relaxed);
+        let (last, mut late) = (before, Duration::ZERO);
+        before = asked();
         // What a timer wakes is run next; what another thread wakes stands behind all others.
-        let woken = if asked < MANY { None } else { spawn_blocking(Instant::now).await.ok() };
-        pressure.look(asked, woken.map_or(Duration::ZERO, |woken| woken.elapsed()));
+        if before.wrapping_sub(last) >= FEW
+            && let Ok(woken) = spawn_blocking(Instant::now).await
+        {
+            late = woken.elapsed();
+        }
+        pressure.look(late, asked().wrapping_sub(before));
     }
 }
 
@@ -80,7 +90,7 @@ mod tests {
     /// How many of [`ALL`] verifies are shed, followed by a look that is late by so much.
     fn shed(pressure: &Pressure, late: Duration) -> usize {
         let shed = (0..ALL).filter(|_| pressure.sheds()).count();
-        pressure.look(ALL, late);
+        pressure.look(late, MANY);
         shed
     }
 
@@ -106,7 +116,7 @@ mod tests {
     fn a_machine_that_is_late_with_little_to_do_sheds_nothing() {
         let pressure = Pressure::default();
         for _ in 0..50 {
-            pressure.look(MANY - 1, LATE * 20);
+            pressure.look(LATE * 20, MANY - 1);
         }
         assert!(!pressure.sheds());
     }
