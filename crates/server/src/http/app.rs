@@ -116,7 +116,7 @@ pub(crate) struct App {
     pub(crate) policies: PolicyWatch,
     /// The node owns it and stops it; a handler that finds it gone is late.
     pub(crate) projection: Weak<Projection>,
-    /// The node's own, on which everything runs but connections and verifies.
+    /// The node's own, on which everything runs but connections, verifies and health.
     pub(crate) runtime: Handle,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) lease: Arc<LeaseState>,

@@ -81,7 +81,7 @@ impl Edge {
         let time = self.time();
         let answering =
             async move { timeout(time, AssertUnwindSafe(next.run(request)).catch_unwind()).await };
-        let answered = if self.waits_for_nothing() {
+        let answered = if self.stays_with_its_connection() {
             answering.await
         } else {
             // A set of one: dropped with this request, it ends the task.
@@ -99,9 +99,9 @@ impl Edge {
         }
     }
 
-    /// Such are answered where their connection is. All else has the node's own runtime, so that what it waits for several
-    /// times does not come behind a crowd of verifies each time.
-    const fn waits_for_nothing(&self) -> bool {
+    /// Verdicts are looked up and do not wait, but for a `min_position` or a seal that is not at hand; nor may health wait for
+    /// the node. All else has the node's own runtime, so that each step it waits for does not come behind a crowd of verifies.
+    const fn stays_with_its_connection(&self) -> bool {
         matches!(self.class, Class::Verify | Class::Open)
     }
 
