@@ -6,9 +6,10 @@
 //! refused; while it is short, the share shrinks again, so that it settles at what is too much.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
@@ -38,12 +39,18 @@ pub(crate) struct Pressure {
     asked: AtomicU32,
     /// Of [`ALL`], how many are shed.
     share: AtomicU32,
+    /// Nobody looks until something is asked.
+    rests: AtomicBool,
+    asked_again: Notify,
 }
 
 impl Pressure {
     /// Counts a verify, and answers whether it is to be shed.
     pub(crate) fn sheds(&self) -> bool {
         let n = self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed) {
+            self.asked_again.notify_one();
+        }
         // An odd factor: those that are shed are spread evenly among the others.
         n.wrapping_mul(635) % ALL < self.share.load(Ordering::Relaxed)
     }
@@ -80,11 +87,18 @@ pub(crate) async fn watch(pressure: Arc<Pressure>) {
             late = woken.elapsed();
         }
         pressure.look(late, asked().wrapping_sub(before));
+        if before == last && pressure.share.load(Ordering::Relaxed) == 0 {
+            // An idle server does not wake up for this. One who asks in this very moment may not see it; the next does.
+            pressure.rests.store(true, Ordering::Relaxed);
+            pressure.asked_again.notified().await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::yield_now;
+
     use super::*;
 
     /// How many of [`ALL`] verifies are shed, followed by a look that is late by so much.
@@ -119,5 +133,19 @@ mod tests {
             pressure.look(LATE * 20, MANY - 1);
         }
         assert!(!pressure.sheds());
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_wakes_who_rests() {
+        let pressure = Arc::new(Pressure::default());
+        let watching = tokio::spawn(watch(Arc::clone(&pressure)));
+        let rests = || pressure.rests.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            while !rests() {
+                yield_now().await;
+            }
+            assert!(!pressure.sheds() && !rests(), "it was woken by who asks");
+        }
+        watching.abort();
     }
 }
